@@ -1,0 +1,207 @@
+//! The one task that owns the ledger: observations in, pages out.
+//!
+//! **Invariants.** Nobody else changes the ledger or puts a page on the shelf,
+//! so a page is always one consistent state of it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use crate::{
+    clock::Clock,
+    exposition::{Page, Shelf},
+    ledger::Ledger,
+    metrics,
+    model::{Event, Observation, SenderId, TrackingId},
+    status::{Board, SenderStatus, Status},
+};
+
+/// Observations taken in one go; a page is rendered once for all of them.
+const BATCH: usize = 1024;
+
+/// The shortest time between two pages, so that a round of many reads costs a
+/// few pages and not thousands.
+const PAGE_SPACING: Duration = Duration::from_millis(250);
+
+/// Gauges that depend on time are computed anew this often, also without a new
+/// answer.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Where the bookkeeper puts what it knows.
+#[derive(Debug)]
+pub struct Outlets {
+    /// The body of `/metrics`.
+    pub shelf: Arc<Shelf>,
+    /// What the landing page shows.
+    pub board: Arc<Board>,
+}
+
+/// Takes in observations until the scheduler has hung up, then puts out the
+/// last page.
+///
+/// # Errors
+/// Never.
+pub async fn run(
+    mut ledger: Ledger,
+    settings: metrics::Settings,
+    mut inbox: mpsc::Receiver<Observation>,
+    outlets: Outlets,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    publish(&ledger, &settings, &outlets, clock);
+    let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            received = inbox.recv_many(&mut batch, BATCH) => {
+                for observation in batch.drain(..) {
+                    take_in(&mut ledger, &settings, observation);
+                }
+                publish(&ledger, &settings, &outlets, clock);
+                if received == 0 {
+                    return Ok(());
+                }
+                tokio::time::sleep(PAGE_SPACING).await;
+            }
+            _ = refresh.tick() => publish(&ledger, &settings, &outlets, clock),
+        }
+    }
+}
+
+fn publish(ledger: &Ledger, settings: &metrics::Settings, outlets: &Outlets, clock: Clock) {
+    let families = metrics::gather(ledger, settings, clock.now());
+    outlets.shelf.put(Page::render(&families));
+    outlets.board.put(status(ledger, settings));
+}
+
+fn status(ledger: &Ledger, settings: &metrics::Settings) -> Status {
+    let senders = ledger.books().filter_map(|(id, book)| {
+        let view = settings.senders.get(id)?;
+        let states = metrics::states(book).map(|(state, count)| (state.label(), count));
+        let failure = book.presence.and_then(|presence| presence.round.failure);
+        Some(SenderStatus {
+            server: id.server().to_owned(),
+            sender: view.label.clone(),
+            up: book
+                .presence
+                .map(|presence| presence.round.failure.is_none()),
+            last_poll: book.presence.map(|presence| presence.at),
+            failure: failure.map(crate::model::Reason::label),
+            states: states.collect(),
+        })
+    });
+    Status {
+        senders: senders.collect(),
+    }
+}
+
+fn take_in(ledger: &mut Ledger, settings: &metrics::Settings, observation: Observation) {
+    let id = observation.sender.clone();
+    let happened = ledger.apply(observation);
+    let label = settings.senders.get(&id).map(|view| view.label.as_str());
+    for (transfer, event) in happened {
+        tell(&id, label.unwrap_or_default(), &transfer, &event);
+    }
+}
+
+/// One line for each event, its fields named as the labels.
+fn tell(id: &SenderId, sender: &str, transfer: &TrackingId, event: &Event) {
+    let server = id.server();
+    let tracking_id = transfer.as_str();
+    match event {
+        Event::Appeared => {
+            tracing::info!(server, sender, tracking_id, "a transfer appeared");
+        }
+        Event::Entered(state) => {
+            let state = state.label();
+            tracing::info!(
+                server,
+                sender,
+                tracking_id,
+                state,
+                "a transfer entered a state"
+            );
+        }
+        Event::Retrieved {
+            recipient,
+            file,
+            method,
+            times,
+        } => {
+            let method = method.label();
+            tracing::info!(
+                server, sender, tracking_id, method, times,
+                recipient_id = %recipient, file_id = %file, "a file was retrieved"
+            );
+        }
+        Event::SenderNotificationFailed => {
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                "the upload summary could not be sent"
+            );
+        }
+        Event::RecipientNotificationFailed { recipient } => {
+            let recipient_id = recipient.as_ref();
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                recipient_id,
+                "a recipient could not be notified"
+            );
+        }
+        Event::FileRemoved { file, cause } => {
+            let (file_id, cause) = (file.as_ref(), cause.as_deref().unwrap_or_default());
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                file_id,
+                cause,
+                "a file was removed"
+            );
+        }
+        Event::EmlCreationFailed => {
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                "the confidential message could not be created"
+            );
+        }
+        Event::EndedUnretrieved(state) => {
+            let state = state.label();
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                state,
+                "a transfer ended unretrieved"
+            );
+        }
+        Event::Processed { took } => {
+            let seconds = took.as_secs_f64();
+            tracing::info!(
+                server,
+                sender,
+                tracking_id,
+                seconds,
+                "a transfer was processed"
+            );
+        }
+        Event::Vanished => {
+            tracing::warn!(
+                server,
+                sender,
+                tracking_id,
+                "a transfer vanished from the server"
+            );
+        }
+    }
+}

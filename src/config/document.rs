@@ -1,0 +1,324 @@
+//! Reading a TOML table key by key, with the line of each.
+//!
+//! A reader takes the keys that it knows; whatever is left when it finishes is
+//! unknown. Problems are gathered, so that one run tells all of them.
+//!
+//! **Invariants.** Never stops at the first problem, and never fails.
+
+use std::{cell::RefCell, ops::Range, rc::Rc, str::FromStr};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::problem::Problem;
+
+/// Where problems are gathered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Problems(Rc<RefCell<Vec<Problem>>>);
+
+impl Problems {
+    pub(super) fn add(&self, problem: Problem) {
+        self.0.borrow_mut().push(problem);
+    }
+
+    /// All of them, in the order of the file.
+    pub(super) fn take(&self) -> Vec<Problem> {
+        let mut problems = self.0.take();
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    }
+}
+
+/// A place in the file.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    pub(super) key: String,
+}
+
+impl Place {
+    /// The problem at this place.
+    pub(super) fn problem(&self, wrong: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem {
+            line: self.line,
+            key: self.key.clone(),
+            wrong: wrong.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// The line on which each byte of the file stands.
+#[derive(Debug, Clone)]
+pub(super) struct Lines(Rc<[usize]>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    pub(super) fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
+}
+
+/// A table that is being read.
+pub(super) struct Table<'a> {
+    left: Vec<(String, Range<usize>, Spanned<DeValue<'a>>)>,
+    known: Vec<&'static str>,
+    told: Vec<String>,
+    path: String,
+    pub(super) place: Place,
+    lines: Lines,
+    pub(super) problems: Problems,
+}
+
+impl<'a> Table<'a> {
+    /// The top of the file.
+    pub(super) fn root(table: DeTable<'a>, lines: Lines, problems: Problems) -> Self {
+        let place = Place {
+            line: 1,
+            key: "file".to_owned(),
+        };
+        Self::new(table, String::new(), place, (lines, problems))
+    }
+
+    fn new(
+        table: DeTable<'a>,
+        path: String,
+        place: Place,
+        (lines, problems): (Lines, Problems),
+    ) -> Self {
+        let entry = |(key, value): (Spanned<std::borrow::Cow<'a, str>>, _)| {
+            let span = key.span();
+            (key.into_inner().into_owned(), span, value)
+        };
+        let left: Vec<_> = table.into_iter().map(entry).collect();
+        Self {
+            told: left.iter().map(|(name, ..)| name.clone()).collect(),
+            left,
+            known: Vec::new(),
+            path,
+            place,
+            lines,
+            problems,
+        }
+    }
+
+    /// Takes the value of `key`.
+    fn take(&mut self, key: &'static str) -> Option<(Place, Spanned<DeValue<'a>>)> {
+        self.known.push(key);
+        let at = self.left.iter().position(|(name, ..)| name == key)?;
+        let (_, span, value) = self.left.remove(at);
+        let place = Place {
+            line: self.lines.at(span.start),
+            key: self.dotted(key),
+        };
+        Some((place, value))
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Whether the key stood in the table, with whatever value.
+    pub(super) fn is_told(&self, key: &str) -> bool {
+        self.told.iter().any(|told| told == key)
+    }
+
+    /// Records a problem at this table.
+    pub(super) fn wrong(&self, wrong: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.add(self.place.problem(wrong, remedy));
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
+        let (place, value) = self.take(key)?;
+        match value.into_inner() {
+            DeValue::String(text) => Some((place, text.into_owned())),
+            other => self.wrong_type(&place, &other, "a text in double quotes"),
+        }
+    }
+
+    /// A text that is read by `parse`, which says what would be right.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, (String, String)>,
+    ) -> Option<(Place, T)> {
+        let (place, text) = self.text(key)?;
+        match parse(&text) {
+            Ok(value) => Some((place, value)),
+            Err((wrong, remedy)) => {
+                self.problems.add(place.problem(wrong, remedy));
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let (place, value) = self.take(key)?;
+        match value.into_inner() {
+            DeValue::Boolean(flag) => Some(flag),
+            other => self.wrong_type(&place, &other, "true or false, without quotes"),
+        }
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+        &mut self,
+        key: &'static str,
+        least: T,
+    ) -> Option<T> {
+        let (place, value) = self.take(key)?;
+        let DeValue::Integer(digits) = value.get_ref() else {
+            return self.wrong_type(&place, value.get_ref(), "a whole number, without quotes");
+        };
+        let number = digits.as_str().replace('_', "").parse().ok();
+        let number = number.filter(|number| *number >= least);
+        if number.is_none() {
+            let wrong = format!("{digits} is out of range");
+            let remedy = format!("write a whole number of at least {least}");
+            self.problems.add(place.problem(wrong, remedy));
+        }
+        number
+    }
+
+    /// A table.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Self> {
+        let (place, value) = self.take(key)?;
+        match value.into_inner() {
+            DeValue::Table(table) => Some(self.nested(table, place)),
+            other => self.wrong_type(&place, &other, "a table"),
+        }
+    }
+
+    /// A list of tables, as `[[key]]` makes it.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
+        let Some((place, value)) = self.take(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value.into_inner() else {
+            let wrong = "is not a list of tables";
+            let remedy = format!("write [[{}]]", place.key);
+            self.problems.add(place.problem(wrong, remedy));
+            return Vec::new();
+        };
+        if items.is_empty() {
+            let remedy = "give at least one entry, or leave the key out";
+            self.problems
+                .add(place.problem("the list is empty", remedy));
+        }
+        let mut tables = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let place = Place {
+                line: self.lines.at(item.span().start),
+                key: format!("{}[{index}]", place.key),
+            };
+            match item.into_inner() {
+                DeValue::Table(table) => tables.push(self.nested(table, place)),
+                other => drop(self.wrong_type::<()>(&place, &other, "a table")),
+            }
+        }
+        tables
+    }
+
+    /// Every entry of a table whose keys are free, as texts.
+    pub(super) fn texts(mut self) -> Vec<(Place, String, String)> {
+        let mut texts = Vec::new();
+        for (key, span, value) in std::mem::take(&mut self.left) {
+            let place = Place {
+                line: self.lines.at(span.start),
+                key: self.dotted(&key),
+            };
+            match value.into_inner() {
+                DeValue::String(text) => texts.push((place, key, text.into_owned())),
+                other => {
+                    drop(self.wrong_type::<()>(&place, &other, "a text in double quotes"));
+                }
+            }
+        }
+        texts
+    }
+
+    /// Reports every key that nobody took.
+    pub(super) fn finish(self) {
+        for (name, span, _) in &self.left {
+            let place = Place {
+                line: self.lines.at(span.start),
+                key: self.dotted(name),
+            };
+            let near = self.known.iter().min_by_key(|known| distance(name, known));
+            let near = near.filter(|known| distance(name, known) <= 2 + name.len() / 4);
+            let remedy = match near {
+                Some(known) => format!("did you mean \"{known}\"?"),
+                None => format!("the keys here are {}", self.known.join(", ")),
+            };
+            self.problems.add(place.problem("unknown key", remedy));
+        }
+    }
+
+    fn nested(&self, table: DeTable<'a>, place: Place) -> Self {
+        let path = place.key.clone();
+        Self::new(
+            table,
+            path,
+            place,
+            (self.lines.clone(), self.problems.clone()),
+        )
+    }
+
+    fn wrong_type<T>(&self, place: &Place, found: &DeValue<'_>, expected: &str) -> Option<T> {
+        let wrong = format!("is {}", with_article(found.type_str()));
+        self.problems
+            .add(place.problem(wrong, format!("write {expected}")));
+        None
+    }
+}
+
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {kind}")
+}
+
+/// How many single edits turn `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (to, cell) in b.chars().zip(row.iter_mut().skip(1)) {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_counted() {
+        assert_eq!(distance("poll_intervall", "poll_interval"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

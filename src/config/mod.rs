@@ -1,0 +1,210 @@
+//! The configuration: TOML text into checked settings.
+//!
+//! **Invariants.** Every problem of a file is told in one run, each with its
+//! line, its key, what is wrong and what would be right. No value of a secret
+//! is ever part of a problem. No other part imports this one.
+
+mod document;
+mod problem;
+mod sections;
+mod values;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use regex::Regex;
+use secrecy::SecretString;
+use url::Url;
+
+pub use problem::Problem;
+
+use crate::model::{SenderId, TrackingId};
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// `[state] directory`: where tokens are kept.
+    pub state_directory: Option<PathBuf>,
+    /// `[[server]]`.
+    pub servers: Vec<Server>,
+    /// `[metrics]`.
+    pub metrics: MetricsOptions,
+    /// What is allowed, and still odd.
+    pub warnings: Vec<Problem>,
+}
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// `name`: label `server`.
+    pub name: String,
+    /// `url`.
+    pub url: Url,
+    /// `client_id`, or the content of `client_id_file`.
+    pub client_id: SecretString,
+    /// The content of `ca_file`, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// `connect_timeout`.
+    pub connect_timeout: Duration,
+    /// `read_timeout`.
+    pub read_timeout: Duration,
+    /// `request_timeout`.
+    pub request_timeout: Duration,
+    /// `max_response_bytes`.
+    pub max_response_bytes: u64,
+    /// `max_concurrency`.
+    pub max_concurrency: usize,
+    /// `max_requests_per_second`.
+    pub max_requests_per_second: u32,
+    /// `max_backoff`.
+    pub max_backoff: Duration,
+    /// `[[server.sender]]`, and senders that only appear in
+    /// `[[server.transfer]]`.
+    pub senders: Vec<Sender>,
+}
+
+/// One sender.
+#[derive(Debug)]
+pub struct Sender {
+    /// The key.
+    pub id: SenderId,
+    /// `email`, as it is written.
+    pub address: String,
+    /// `name`.
+    pub name: Option<String>,
+    /// What may be set in `[defaults]`, the server or the sender.
+    pub options: SenderOptions,
+    /// `[[server.transfer]]` of this sender.
+    pub transfers: Vec<NamedTransfer>,
+}
+
+impl Sender {
+    /// Label `sender`: the name, else the address.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.address)
+    }
+}
+
+/// What may be set in `[defaults]`, in a server or in a sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderOptions {
+    /// `discover`.
+    pub discover: bool,
+    /// `poll_interval`.
+    pub poll_interval: Duration,
+    /// `processing_interval`.
+    pub processing_interval: Duration,
+    /// `rare_interval`.
+    pub rare_interval: Duration,
+    /// `keep_ended`.
+    pub keep_ended: Duration,
+    /// `language`.
+    pub language: String,
+    /// `max_age`.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for SenderOptions {
+    fn default() -> Self {
+        Self {
+            discover: true,
+            poll_interval: Duration::from_secs(60),
+            processing_interval: Duration::from_secs(5),
+            rare_interval: Duration::from_hours(1),
+            keep_ended: Duration::from_hours(24),
+            language: "en".to_owned(),
+            max_age: None,
+        }
+    }
+}
+
+/// One `[[server.transfer]]`.
+#[derive(Debug)]
+pub struct NamedTransfer {
+    /// `tracking_id`.
+    pub tracking_id: TrackingId,
+    /// `name`; empty if there is none.
+    pub name: String,
+}
+
+/// `[metrics]`.
+#[derive(Debug)]
+pub struct MetricsOptions {
+    /// `transfers`.
+    pub transfers: bool,
+    /// `max_transfers`.
+    pub max_transfers: usize,
+    /// `expiring_within`.
+    pub expiring_within: Duration,
+    /// `stale_after`.
+    pub stale_after: Duration,
+    /// `removal_causes`.
+    pub removal_causes: Vec<(String, Regex)>,
+}
+
+impl Default for MetricsOptions {
+    fn default() -> Self {
+        Self {
+            transfers: true,
+            max_transfers: 2000,
+            expiring_within: Duration::from_hours(24),
+            stale_after: Duration::from_mins(15),
+            removal_causes: Vec::new(),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file could not be read.
+    Unreadable(PathBuf, io::Error),
+    /// The file has problems.
+    Wrong(PathBuf, Vec<Problem>),
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or with all of its problems.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::Unreadable(path.to_owned(), error))?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks `text`; relative files are looked for beside `path`.
+    ///
+    /// # Errors
+    /// With all of its problems.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        sections::read(text, directory).map_err(|problems| Error::Wrong(path.to_owned(), problems))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(
+                f,
+                "{}: cannot be read ({error}); name the file with --config.file",
+                path.display()
+            ),
+            Self::Wrong(path, problems) => {
+                for problem in problems {
+                    writeln!(f, "{}:{problem}", path.display())?;
+                }
+                let count = problems.len();
+                let plural = if count == 1 { "" } else { "s" };
+                write!(f, "{count} problem{plural}, nothing was changed")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,122 @@
+//! The sections of the file, in the order in which they are written.
+//!
+//! **Invariants.** A section with a problem is read to its end all the same.
+
+mod metrics;
+mod secret;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::{
+    Config, SenderOptions,
+    document::{Lines, Place, Problems, Table},
+    problem::Problem,
+    values,
+};
+
+/// Where relative files are looked for, and where warnings go.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surroundings {
+    directory: PathBuf,
+    warnings: Problems,
+}
+
+impl Surroundings {
+    fn file(&self, text: &str) -> PathBuf {
+        self.directory.join(text)
+    }
+
+    fn warn(&self, place: &Place, wrong: &str, remedy: &str) {
+        self.warnings.add(place.problem(wrong, remedy));
+    }
+}
+
+/// The whole file.
+pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+    let lines = Lines::of(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|e| syntax(e, &lines)).collect());
+    }
+    let problems = Problems::default();
+    let around = Surroundings {
+        directory: directory.to_owned(),
+        warnings: Problems::default(),
+    };
+    let mut root = Table::root(table.into_inner(), lines, problems.clone());
+    let config = Config {
+        state_directory: state(&mut root, &around),
+        servers: servers(&mut root, &around),
+        metrics: metrics::read(root.table("metrics")),
+        warnings: around.warnings.take(),
+    };
+    root.finish();
+    match problems.take() {
+        none if none.is_empty() => Ok(config),
+        problems => Err(problems),
+    }
+}
+
+fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
+    let start = error.span().map_or(0, |span| span.start);
+    Problem {
+        line: lines.at(start),
+        key: "syntax".to_owned(),
+        wrong: error.message().trim().replace('\n', ", "),
+        remedy: "the file must be TOML".to_owned(),
+    }
+}
+
+fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
+    let mut table = root.table("state")?;
+    let directory = table.text("directory").map(|(_, text)| around.file(&text));
+    table.finish();
+    directory
+}
+
+fn servers(root: &mut Table<'_>, around: &Surroundings) -> Vec<super::Server> {
+    let defaults = match root.table("defaults") {
+        Some(mut table) => {
+            let options = options(&mut table, SenderOptions::default());
+            table.finish();
+            options
+        }
+        None => SenderOptions::default(),
+    };
+    let tables = root.tables("server");
+    if tables.is_empty() {
+        root.wrong("there is no [[server]]", "add at least one");
+    }
+    let mut names = Vec::new();
+    let mut servers = Vec::new();
+    for table in tables {
+        servers.extend(server::read(table, &defaults, &mut names, around));
+    }
+    servers
+}
+
+/// What a table says about a sender, over what stands above it.
+fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
+    let mut duration = |key, above| {
+        let own = table.parsed(key, values::duration);
+        own.map_or(above, |(_, duration)| duration)
+    };
+    let poll_interval = duration("poll_interval", above.poll_interval);
+    let processing_interval = duration("processing_interval", above.processing_interval);
+    let rare_interval = duration("rare_interval", above.rare_interval);
+    let keep_ended = duration("keep_ended", above.keep_ended);
+    let max_age = table.parsed("max_age", values::duration);
+    let language = table.parsed("language", values::language);
+    SenderOptions {
+        discover: table.flag("discover").unwrap_or(above.discover),
+        poll_interval,
+        processing_interval,
+        rare_interval,
+        keep_ended,
+        language: language.map_or(above.language, |(_, language)| language),
+        max_age: max_age.map(|(_, age)| age).or(above.max_age),
+    }
+}

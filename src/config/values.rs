@@ -1,0 +1,190 @@
+//! Texts of the configuration into values, each with what would be right.
+//!
+//! **Invariants.** Pure, and total: every text gives a value or a remedy.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::model::TrackingId;
+
+/// A text that is wrong, and what would be right.
+pub(super) type Wrong = (String, String);
+
+/// The units of a duration in seconds.
+const UNITS: [(&str, u64); 5] = [
+    ("s", 1),
+    ("m", 60),
+    ("h", 3600),
+    ("d", 86_400),
+    ("w", 604_800),
+];
+
+/// The longest duration: far beyond any use, and safe to add to any date.
+const LONGEST: Duration = Duration::from_hours(24 * 3660);
+
+/// A duration such as `60s`, `1m 30s` or `7d`, of at least a second.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong = |what: &str| {
+        let wrong = format!("\"{text}\" {what}");
+        (
+            wrong,
+            "write for example \"30s\", \"1m 30s\", \"24h\" or \"7d\"".to_owned(),
+        )
+    };
+    let seconds = seconds(text).ok_or_else(|| wrong("is not a duration"))?;
+    let duration = Duration::from_secs(seconds);
+    if duration.is_zero() || duration > LONGEST {
+        return Err(wrong("is not between 1s and ten years"));
+    }
+    Ok(duration)
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let mut sum = 0_u64;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let end = tail.find(|c: char| !c.is_ascii_alphabetic());
+        let (unit, tail) = tail.split_at(end.unwrap_or(tail.len()));
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
+        rest = tail.trim_start();
+    }
+    Some(sum)
+}
+
+/// The address of a server: http or https, a host, perhaps a path prefix.
+pub(super) fn url(text: &str) -> Result<Url, Wrong> {
+    let wrong = |what: &str| {
+        let remedy = "write for example \"https://transfer.example.com\"";
+        (what.to_owned(), remedy.to_owned())
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(wrong("is not an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("the URL holds a user name or a password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("the URL has a query or a fragment"));
+    }
+    if url.path().trim_end_matches('/').ends_with("/api") {
+        return Err(wrong(
+            "the URL ends in /api, which the exporter adds itself",
+        ));
+    }
+    Ok(url)
+}
+
+/// An address of a sender, as far as it can be judged from its form.
+pub(super) fn address(text: &str) -> Result<String, Wrong> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
+    let sides = text.split_once('@');
+    let is_good = sides
+        .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
+    if !is_good || text.len() > 254 || text.contains(odd) {
+        let wrong = "is not an email address".to_owned();
+        return Err((
+            wrong,
+            "write for example \"invoices@example.com\"".to_owned(),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A tracking id.
+pub(super) fn tracking_id(text: &str) -> Result<TrackingId, Wrong> {
+    let remedy = "copy it from the transfer, for example \"20260401-081500-Qx7Lm2Za\"";
+    TrackingId::parse(text).map_err(|error| (error.to_string(), remedy.to_owned()))
+}
+
+/// The name of a server.
+pub(super) fn server_name(text: &str) -> Result<String, Wrong> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || !text.chars().all(good) {
+        let wrong = format!("\"{}\" cannot be a name", text.escape_debug());
+        let remedy = "use letters, digits, dots, dashes and underscores";
+        return Err((wrong, remedy.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A label that is shown to people.
+pub(super) fn label(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.len() > 200 || text.contains(char::is_control) {
+        let wrong = "is empty, longer than 200 bytes or has control characters";
+        return Err((wrong.to_owned(), "write a short name".to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A value of Accept-Language.
+pub(super) fn language(text: &str) -> Result<String, Wrong> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !begins || text.len() > 35 || !text.chars().all(good) {
+        let wrong = format!("\"{}\" is not a language tag", text.escape_debug());
+        return Err((wrong, "write for example \"en\" or \"de-DE\"".to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A client id (contract, section 2). Its text is a secret, so the problem
+/// does not quote it.
+pub(super) fn client_id(text: &str) -> Result<(), Wrong> {
+    let length = text.chars().count();
+    if !(50..=4000).contains(&length) || !text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        let wrong = format!("the client id of {length} characters breaks the server's rules");
+        let remedy = "it has 50 to 4000 characters, letters and digits only";
+        return Err((wrong, remedy.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_units() {
+        for (text, seconds) in [("60s", 60), ("1m 30s", 90), ("1m30s", 90), ("7d", 604_800)] {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for text in ["", "60", "1.5s", "0s", "s", "5 s x", "99999w", "-1s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_that_cannot_be_a_server_are_refused() {
+        for text in ["https://cs.example.com", "http://127.0.0.1:8080/prefix/"] {
+            assert!(url(text).is_ok(), "{text}");
+        }
+        for text in [
+            "cs.example.com",
+            "ftp://cs.example.com",
+            "https://cs.example.com/api/",
+            "https://u:p@cs.example.com",
+            "https://cs.example.com/?q",
+        ] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_client_ids_are_judged_by_their_form() {
+        assert!(address("Ada.B+c@example.com").is_ok());
+        for text in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a/b@c"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+        assert!(client_id(&"a1".repeat(25)).is_ok());
+        assert!(client_id(&"a1".repeat(24)).is_err());
+        assert!(client_id(&"a-".repeat(30)).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! The verification token of one sender: held, renewed ahead of time and when
+//! the server refuses it, one renewal at a time.
+//!
+//! **Invariants.** A token never leaves its secret type but as a header. After
+//! a refused renewal nobody asks again before the pause is over, however many
+//! reads wait.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use secrecy::SecretString;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{
+    Endpoint, Error,
+    translate::date,
+    transport::{Call, Transport},
+    wire::{Envelope, Object, TokenAnswer},
+};
+use crate::model::{Reason, Verification};
+
+/// A token is renewed this long before it ends, or after half its life if
+/// that is shorter.
+const RENEW_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// After a refused renewal the next one waits this long, so that a round of
+/// many reads asks once.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// A sender as the server knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    /// The address in its configured spelling.
+    pub(super) address: String,
+    /// `Accept-Language`.
+    pub(super) language: String,
+    held: std::sync::Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    token: Option<Token>,
+    refused: Option<Refusal>,
+    renewals: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) secret: SecretString,
+    valid_until: Option<Timestamp>,
+    renew_at: Option<Timestamp>,
+    number: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    reason: Reason,
+    until: Instant,
+}
+
+impl Login {
+    pub(super) fn new(address: String, language: String) -> Self {
+        Self {
+            address,
+            language,
+            held: std::sync::Arc::default(),
+        }
+    }
+
+    /// The token to ask with, renewed first if it is about to end.
+    pub(super) async fn token(&self, transport: &Transport) -> Result<Token, Error> {
+        let mut held = self.held.lock().await;
+        let now = transport.server_now();
+        match &held.token {
+            Some(token) if token.renew_at.is_none_or(|at| now < at) => Ok(token.clone()),
+            _ => self.renew(&mut held, transport).await,
+        }
+    }
+
+    /// Another token than `refused`; whoever comes second finds the one that
+    /// the first has renewed.
+    pub(super) async fn replace(
+        &self,
+        refused: &Token,
+        transport: &Transport,
+    ) -> Result<Token, Error> {
+        let mut held = self.held.lock().await;
+        match &held.token {
+            Some(token) if token.number != refused.number => Ok(token.clone()),
+            _ => self.renew(&mut held, transport).await,
+        }
+    }
+
+    /// Gives up a token that the server refused just after its renewal.
+    pub(super) async fn discard(&self, refused: &Token) {
+        let mut held = self.held.lock().await;
+        if held.token.as_ref().map(|token| token.number) == Some(refused.number) {
+            held.token = None;
+            held.refused = Some(Refusal {
+                reason: Reason::Unauthorized,
+                until: Instant::now() + REFUSAL_PAUSE,
+            });
+        }
+    }
+
+    /// Takes over what GET verification said about the token's end.
+    pub(super) async fn note_validity(&self, until: Option<Timestamp>, transport: &Transport) {
+        let mut held = self.held.lock().await;
+        if let Some(token) = &mut held.token {
+            token.valid_until = until.or(token.valid_until);
+            token.renew_at = renew_at(token.valid_until, transport.server_now());
+        }
+    }
+
+    /// Whether the sender may ask.
+    pub(super) async fn verification(&self, transport: &Transport) -> Verification {
+        let held = self.held.lock().await;
+        let now = transport.server_now();
+        match &held.token {
+            Some(token) if token.valid_until.is_none_or(|until| now < until) => {
+                Verification::Valid {
+                    until: token.valid_until,
+                }
+            }
+            None if held.refused.is_none() => Verification::Unknown,
+            Some(_) | None => Verification::Missing,
+        }
+    }
+
+    async fn renew(&self, held: &mut Held, transport: &Transport) -> Result<Token, Error> {
+        if let Some(refusal) = held.refused.filter(|r| Instant::now() < r.until) {
+            let detail = "the server refused the last renewal; the next one waits";
+            return Err(Error::new(ACTION, refusal.reason, detail));
+        }
+        let asked = self.ask(transport).await;
+        let token = asked.inspect_err(|error| {
+            if matches!(error.reason(), Reason::NotVerified | Reason::Unauthorized) {
+                held.token = None;
+                held.refused = Some(Refusal {
+                    reason: error.reason(),
+                    until: Instant::now() + REFUSAL_PAUSE,
+                });
+            }
+        })?;
+        held.renewals += 1;
+        held.refused = None;
+        let token = Token {
+            number: held.renewals,
+            ..token
+        };
+        held.token = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn ask(&self, transport: &Transport) -> Result<Token, Error> {
+        let call = Call {
+            action: ACTION,
+            endpoint: Endpoint::VerificationToken,
+            method: Method::POST,
+            url: transport.url(&self.address, &["verification", "token"]),
+            token: None,
+            language: &self.language,
+        };
+        let body = transport.send(call).await.map_err(|error| {
+            // A token that is refused here is no token that ran out: a human
+            // has to register the client id.
+            let is_refused = error.reason() == Reason::Unauthorized;
+            if is_refused {
+                error.as_reason(Reason::NotVerified)
+            } else {
+                error
+            }
+        })?;
+        parse(&body, transport.server_now())
+    }
+}
+
+const ACTION: &str = "failed to renew the verification token";
+
+fn parse(body: &[u8], now: Timestamp) -> Result<Token, Error> {
+    let malformed = |detail: &str| Error::new(ACTION, Reason::Malformed, detail);
+    // The parser's own message could quote the token, so it is dropped.
+    let envelope: Envelope<Object<TokenAnswer>> =
+        serde_json::from_slice(body).map_err(|_| malformed("the answer is not JSON"))?;
+    let Object(answer) = envelope
+        .data
+        .value()
+        .ok_or_else(|| malformed("the answer has no data"))?;
+    let usable = |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+    let secret = answer
+        .token
+        .value()
+        .filter(|token| usable(token))
+        .ok_or_else(|| malformed("the answer has no usable token"))?;
+    let valid_until = answer.valid_until.value().as_deref().and_then(date);
+    Ok(Token {
+        secret: SecretString::from(secret),
+        valid_until,
+        renew_at: renew_at(valid_until, now),
+        number: 0,
+    })
+}
+
+fn renew_at(valid_until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let until = valid_until?;
+    let life = until.duration_since(now);
+    let ahead = RENEW_AHEAD.min(life / 2);
+    until.checked_sub(ahead).ok()
+}

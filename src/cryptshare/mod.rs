@@ -1,0 +1,110 @@
+//! ASK: the only part that knows REST.
+//!
+//! A [`Client`] talks to one server for several senders: it verifies, lists
+//! and inspects, and answers in the language of `model`. What it could not
+//! understand is counted, never guessed.
+//!
+//! **Invariants.** No secret, address or URL leaves this part in an error or a
+//! log line. Knows nothing of schedules, counters or formats.
+
+mod auth;
+mod client;
+mod error;
+mod paging;
+mod translate;
+mod transport;
+mod wire;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use client::Client;
+pub use error::Error;
+
+use crate::model::SenderId;
+
+/// How to reach one server, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server's name in the configuration; label `server`.
+    pub server: String,
+    /// `https://host[:port][/prefix]`, without `/api`.
+    pub url: Url,
+    /// The client id that the administrator registered.
+    pub client_id: SecretString,
+    /// Further roots to trust, in PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Deadline for a connection.
+    pub connect_timeout: Duration,
+    /// Deadline for each read of a body.
+    pub read_timeout: Duration,
+    /// Deadline for a request in all.
+    pub request_timeout: Duration,
+    /// Larger answers are refused.
+    pub max_response_bytes: u64,
+    /// Who asks.
+    pub senders: Vec<SenderSettings>,
+}
+
+/// One sender of a server.
+#[derive(Debug, Clone)]
+pub struct SenderSettings {
+    /// The key.
+    pub id: SenderId,
+    /// The address as the configuration spells it.
+    pub address: String,
+    /// `Accept-Language`: the language of removal causes.
+    pub language: String,
+}
+
+/// Why a client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The client id is no header value.
+    #[error("the client id has characters that a header cannot carry")]
+    ClientId,
+    /// The CA file holds no certificates.
+    #[error("failed to read the certificates of ca_file")]
+    Ca(#[source] reqwest::Error),
+    /// The HTTP client could not be set up.
+    #[error("failed to set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// The endpoints asked, as label values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `GET /users/{e}/transfers/{t}`.
+    TransferStatus,
+    /// `GET /users/{e}/transfers`.
+    Transfers,
+    /// `GET /users/{e}/verification`.
+    Verification,
+    /// `POST /users/{e}/verification/token`.
+    VerificationToken,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 4] = [
+        Self::TransferStatus,
+        Self::Transfers,
+        Self::Verification,
+        Self::VerificationToken,
+    ];
+
+    /// The label value.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::TransferStatus => "transfer_status",
+            Self::Transfers => "transfers",
+            Self::Verification => "verification",
+            Self::VerificationToken => "verification_token",
+        }
+    }
+}
+
+/// The members whose unknown words are counted, as label values.
+pub const WORD_FIELDS: [&str; 3] = ["state", "retrieval_method", "verification_method"];

@@ -1,0 +1,372 @@
+//! One request, one answer: headers, deadlines, the cap on bodies, the clock
+//! of the server, and the class of every failure.
+//!
+//! **Invariants.** The only place that builds an HTTP client. Every request
+//! takes its permit from the budget first. Nothing that leaves here, error or
+//! log line, holds a URL.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
+    redirect::Policy,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{BuildError, Endpoint, Error, Settings, wire::ErrorAnswer};
+use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
+
+/// Enough for a proxy's rewrite; a loop is cut here.
+const MAX_REDIRECTS: usize = 5;
+
+/// The one major version that exists (contract, section 2).
+const MAJOR_VERSION: &str = "1";
+
+/// Status and list exist since this minor version (contract, section 2).
+const MINOR_VERSION: &str = "8";
+
+/// What a call asks for.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) action: &'static str,
+    pub(super) endpoint: Endpoint,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) token: Option<&'a SecretString>,
+    pub(super) language: &'a str,
+}
+
+/// The connection to one server.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: Url,
+    server: String,
+    client_id: HeaderValue,
+    max_response_bytes: u64,
+    budget: Budget,
+    clock: Clock,
+    telemetry: Telemetry,
+    offset: std::sync::Mutex<Option<f64>>,
+}
+
+/// An answer, and the wait it asks for.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Transport {
+    pub(super) fn new(
+        settings: &Settings,
+        budget: Budget,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> Result<Self, BuildError> {
+        let mut client_id = HeaderValue::from_str(settings.client_id.expose_secret())
+            .map_err(|_| BuildError::ClientId)?;
+        client_id.set_sensitive(true);
+        Ok(Self {
+            http: http_client(settings)?,
+            base: settings.url.clone(),
+            server: settings.server.clone(),
+            client_id,
+            max_response_bytes: settings.max_response_bytes,
+            budget,
+            clock,
+            telemetry,
+            offset: std::sync::Mutex::default(),
+        })
+    }
+
+    /// `base/api/users/{address}` and the given segments, each
+    /// percent-encoded.
+    pub(super) fn url(&self, address: &str, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty()
+                .extend(["api", "users", address])
+                .extend(segments);
+        }
+        url
+    }
+
+    /// The server's clock minus ours in seconds, once an answer told it.
+    pub(super) fn clock_offset(&self) -> Option<f64> {
+        *self
+            .offset
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The server's present date, as far as it is known.
+    pub(super) fn server_now(&self) -> Timestamp {
+        let offset = self.clock_offset().unwrap_or_default();
+        let span = jiff::SignedDuration::try_from_secs_f64(offset).unwrap_or_default();
+        let now = self.clock.now();
+        now.checked_add(span).unwrap_or(now)
+    }
+
+    /// Sends the call and reads its answer to the end.
+    ///
+    /// # Errors
+    /// Whenever there is no answer of status 2xx whose body could be read.
+    pub(super) async fn send(&self, call: Call<'_>) -> Result<Bytes, Error> {
+        let action = call.action;
+        let endpoint = call.endpoint;
+        let request = self.request(call);
+        let permit = self.budget.admit().await;
+        let begin = Instant::now();
+        let answer = self.exchange(request, action).await;
+        drop(permit);
+        let code = match &answer {
+            Ok(answer) => answer.status.as_str(),
+            Err(_) => "none",
+        };
+        let seconds = begin.elapsed().as_secs_f64();
+        self.telemetry
+            .request(&self.server, endpoint.label(), code, seconds);
+        accept(answer?, action)
+    }
+
+    fn request(&self, call: Call<'_>) -> RequestBuilder {
+        let is_post = call.method == Method::POST;
+        let mut request = self
+            .http
+            .request(call.method, call.url)
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_LANGUAGE, call.language)
+            .header("X-CS-MajorApiVersion", MAJOR_VERSION)
+            .header("X-CS-MinimumMinorApiVersion", MINOR_VERSION)
+            .header("X-CS-ProductKey", "api.rest")
+            .header("X-CS-ClientId", self.client_id.clone());
+        if let Some(token) = call.token {
+            request = request.header("X-CS-VerificationToken", sensitive(token));
+        }
+        if is_post {
+            request = request.header(CONTENT_TYPE, "application/json").body("{}");
+        }
+        request
+    }
+
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        action: &'static str,
+    ) -> Result<Answer, Error> {
+        let failed = |error: reqwest::Error| {
+            let error = error.without_url();
+            Error::new(action, classify(&error), "no complete answer").because(error)
+        };
+        let mut response = request.send().await.map_err(failed)?;
+        self.note_clock(&response);
+        let body = self.body(&mut response, action).await?;
+        Ok(Answer {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.map_err(failed)?,
+        })
+    }
+
+    /// Reads the body up to the cap, so that no server can fill our memory.
+    async fn body(
+        &self,
+        response: &mut Response,
+        action: &'static str,
+    ) -> Result<Result<Bytes, reqwest::Error>, Error> {
+        let mut body = BytesMut::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(Ok(body.freeze())),
+                Err(error) => return Ok(Err(error)),
+            }
+            if u64::try_from(body.len()).unwrap_or(u64::MAX) > self.max_response_bytes {
+                let limit = format!("the answer exceeds {} bytes", self.max_response_bytes);
+                return Err(Error::new(action, Reason::TooLarge, limit));
+            }
+        }
+    }
+
+    fn note_clock(&self, response: &Response) {
+        let date = response.headers().get(DATE);
+        let Some(date) = date
+            .and_then(|date| date.to_str().ok())
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .and_then(|date| Timestamp::try_from(date).ok())
+        else {
+            return;
+        };
+        let seconds = date.duration_since(self.clock.now()).as_secs_f64();
+        self.telemetry.clock_offset(&self.server, seconds);
+        *self
+            .offset
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(seconds);
+    }
+}
+
+fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("cryptshare-exporter/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.read_timeout)
+        .timeout(settings.request_timeout)
+        .redirect(same_host());
+    if let Some(pem) = &settings.ca_pem {
+        let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError::Ca)?;
+        builder = builder.tls_certs_merge(roots);
+    }
+    builder.build().map_err(BuildError::Client)
+}
+
+/// Follows a redirect only where scheme, host and port stay, for the request
+/// carries the client id and the token.
+fn same_host() -> Policy {
+    Policy::custom(|attempt| {
+        let stays = attempt
+            .previous()
+            .last()
+            .is_some_and(|from| from.origin() == attempt.url().origin());
+        if stays && attempt.previous().len() <= MAX_REDIRECTS {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+fn sensitive(secret: &SecretString) -> HeaderValue {
+    let mut value = HeaderValue::from_str(secret.expose_secret())
+        .unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// Turns an answer that is not 2xx into its error (contract 1.3).
+fn accept(answer: Answer, action: &'static str) -> Result<Bytes, Error> {
+    if answer.status.is_success() {
+        return Ok(answer.body);
+    }
+    let code = serde_json::from_slice::<ErrorAnswer>(&answer.body)
+        .ok()
+        .and_then(|error| error.error_code.value());
+    let detail = match code {
+        Some(code) => format!("the server answered {} with code {code}", answer.status),
+        None => format!("the server answered {}", answer.status),
+    };
+    let reason = reason(answer.status, code);
+    Err(Error::new(action, reason, detail).wait(retry_after(&answer.headers)))
+}
+
+/// The class of an error answer. A 404 is *not found* only with code 2003
+/// (contract, section 8, row 3): any other one never means that a transfer is
+/// gone.
+fn reason(status: StatusCode, code: Option<u64>) -> Reason {
+    match (status.as_u16(), code) {
+        (406, _) | (404, Some(2004)) => Reason::Version,
+        (404, Some(2003)) => Reason::NotFound,
+        (429, _) => Reason::Throttled,
+        (403, Some(3001)) => Reason::NotLicensed,
+        (403, Some(3002)) | (401, _) => Reason::Unauthorized,
+        (300..=399, _) => Reason::Redirected,
+        (400..=499, _) => Reason::Rejected,
+        _ => Reason::Server,
+    }
+}
+
+/// `Retry-After` in seconds or as a date, the date read against the answer's
+/// own `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    until.duration_since(now).ok()
+}
+
+fn classify(error: &reqwest::Error) -> Reason {
+    if error.is_timeout() {
+        Reason::Timeout
+    } else if is_tls(error) {
+        Reason::Tls
+    } else if error.is_decode() && !is_cut(error) {
+        Reason::Malformed
+    } else {
+        Reason::Unreachable
+    }
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    has_cause(error, |cause| {
+        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
+        cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
+}
+
+/// Whether the connection ended before the body did.
+fn is_cut(error: &reqwest::Error) -> bool {
+    has_cause(error, |cause| {
+        let io: Option<&io::Error> = cause.downcast_ref();
+        let http: Option<&hyper::Error> = cause.downcast_ref();
+        io.is_some_and(|io| io.kind() != io::ErrorKind::InvalidData)
+            || http.is_some_and(hyper::Error::is_incomplete_message)
+    })
+}
+
+fn has_cause(
+    error: &(dyn StdError + 'static),
+    is: impl Fn(&(dyn StdError + 'static)) -> bool,
+) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if is(error) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_code_of_the_contract_has_its_reason() {
+        let check = |status: u16, code, expect| {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(reason(status, code), expect, "{status} {code:?}");
+        };
+        check(400, Some(1002), Reason::Rejected);
+        check(400, Some(1004), Reason::Rejected);
+        check(400, Some(1005), Reason::Rejected);
+        check(404, Some(1006), Reason::Rejected);
+        check(404, None, Reason::Rejected);
+        check(409, Some(2001), Reason::Rejected);
+        check(404, Some(2003), Reason::NotFound);
+        check(404, Some(2004), Reason::Version);
+        check(406, None, Reason::Version);
+        check(403, Some(2005), Reason::Rejected);
+        check(410, Some(2006), Reason::Rejected);
+        check(429, Some(2007), Reason::Throttled);
+        check(429, None, Reason::Throttled);
+        check(403, Some(3001), Reason::NotLicensed);
+        check(401, Some(3002), Reason::Unauthorized);
+        check(403, Some(3002), Reason::Unauthorized);
+        check(401, Some(3003), Reason::Unauthorized);
+        check(403, Some(3010), Reason::Rejected);
+        check(302, None, Reason::Redirected);
+        check(500, Some(5000), Reason::Server);
+        check(501, Some(5001), Reason::Server);
+        check(503, None, Reason::Server);
+    }
+}

@@ -1,0 +1,141 @@
+//! The text format 0.0.4.
+//!
+//! **Invariants.** Pure; a family without samples is not written.
+
+use std::borrow::Cow;
+
+use super::{Family, Sample, Value, escape, number};
+
+/// Appends `families` to `out`.
+pub fn write(families: &[Family], out: &mut Vec<u8>) {
+    for family in families.iter().filter(|f| !f.samples.is_empty()) {
+        header(family, out);
+        for sample in &family.samples {
+            write_sample(&family.name, sample, out);
+        }
+    }
+}
+
+fn header(family: &Family, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"# HELP ");
+    out.extend_from_slice(family.name.as_bytes());
+    out.push(b' ');
+    escape::help(&family.help, out);
+    out.extend_from_slice(b"\n# TYPE ");
+    out.extend_from_slice(family.name.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(family.kind.text_word().as_bytes());
+    out.push(b'\n');
+}
+
+fn write_sample(name: &str, sample: &Sample, out: &mut Vec<u8>) {
+    let labels = &sample.labels;
+    match &sample.value {
+        Value::Number(value) => line(name, "", (labels, None), out, |out| {
+            number::number(*value, out);
+        }),
+        Value::Count(value) => count_line(name, "", (labels, None), *value, out),
+        Value::Histogram {
+            buckets,
+            sum,
+            count,
+        } => {
+            let infinite = (f64::INFINITY, *count);
+            for (bound, count) in buckets.iter().copied().chain([infinite]) {
+                count_line(name, "_bucket", (labels, Some(bound)), count, out);
+            }
+            line(name, "_sum", (labels, None), out, |out| {
+                number::number(*sum, out);
+            });
+            count_line(name, "_count", (labels, None), *count, out);
+        }
+    }
+}
+
+type LineLabels<'a> = (&'a [(Cow<'static, str>, String)], Option<f64>);
+
+fn count_line(name: &str, suffix: &str, labels: LineLabels<'_>, value: u64, out: &mut Vec<u8>) {
+    line(name, suffix, labels, out, |out| number::count(value, out));
+}
+
+fn line(
+    name: &str,
+    suffix: &str,
+    (labels, bound): LineLabels<'_>,
+    out: &mut Vec<u8>,
+    value: impl FnOnce(&mut Vec<u8>),
+) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(suffix.as_bytes());
+    let mut separator = b'{';
+    for (name, value) in labels {
+        out.push(std::mem::replace(&mut separator, b','));
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        escape::label_value(value, out);
+        out.push(b'"');
+    }
+    if let Some(bound) = bound {
+        out.push(std::mem::replace(&mut separator, b','));
+        out.extend_from_slice(b"le=\"");
+        number::number(bound, out);
+        out.push(b'"');
+    }
+    if separator == b',' {
+        out.push(b'}');
+    }
+    out.push(b' ');
+    value(out);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Kind, Metric};
+
+    const GAUGE: Metric = Metric {
+        name: "g",
+        help: "A \\ gauge.",
+        kind: Kind::Info,
+        labels: &["a"],
+    };
+    const HISTOGRAM: Metric = Metric {
+        name: "h",
+        help: "A histogram.",
+        kind: Kind::Histogram,
+        labels: &[],
+    };
+
+    fn written(families: &[Family]) -> String {
+        let mut out = Vec::new();
+        write(families, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_family_is_written_as_the_format_says() {
+        let sample = Sample::new(vec![("a", "x\"y\n".to_owned())], Value::Number(1.5));
+        let histogram = Value::Histogram {
+            buckets: vec![(0.5, 1), (2.0, 3)],
+            sum: 4.25,
+            count: 4,
+        };
+        let families = [
+            Family::new(&GAUGE, vec![sample]),
+            Family::new(&HISTOGRAM, vec![Sample::new(Vec::new(), histogram)]),
+        ];
+        let expect = concat!(
+            "# HELP g A \\\\ gauge.\n# TYPE g gauge\ng{a=\"x\\\"y\\n\"} 1.5\n",
+            "# HELP h A histogram.\n# TYPE h histogram\n",
+            "h_bucket{le=\"0.5\"} 1\nh_bucket{le=\"2\"} 3\nh_bucket{le=\"+Inf\"} 4\n",
+            "h_sum 4.25\nh_count 4\n",
+        );
+        assert_eq!(written(&families), expect);
+    }
+
+    #[test]
+    fn a_family_without_samples_is_not_written() {
+        assert_eq!(written(&[Family::new(&GAUGE, Vec::new())]), "");
+    }
+}

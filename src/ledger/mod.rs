@@ -1,0 +1,102 @@
+//! REMEMBER: the transfers known, and counters of what happened to them.
+//!
+//! The ledger is merged, never replaced. When a sender's listing first ends,
+//! the ids in it are its baseline: each takes its own first single reading,
+//! whenever that comes, without counting what it shows. An id that appears
+//! later is new, and all it shows counts.
+//!
+//! **Invariants.** The only writer of counts. Whatever the order of
+//! observations, no counter falls and nothing is counted twice.
+
+mod book;
+pub mod counters;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+pub use book::{Book, Entry};
+pub use counters::{Causes, Counters};
+
+use crate::model::{Event, Finding, Observation, Round, SenderId, TrackingId};
+
+/// What an observation brought about, for the log.
+pub type Happened = Vec<(TrackingId, Event)>;
+
+/// What is watched from the start, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How removal causes are sorted under labels.
+    pub causes: Causes,
+    /// The senders, each with the transfers that the configuration names.
+    pub senders: Vec<(SenderId, Vec<TrackingId>)>,
+}
+
+/// Everything that is remembered.
+#[derive(Debug)]
+pub struct Ledger {
+    books: BTreeMap<SenderId, Book>,
+    causes: Causes,
+}
+
+impl Ledger {
+    /// An empty ledger with a book for each sender.
+    pub fn new(settings: Settings) -> Self {
+        let books = settings
+            .senders
+            .into_iter()
+            .map(|(sender, named)| (sender, Book::new(named)))
+            .collect();
+        Self {
+            books,
+            causes: settings.causes,
+        }
+    }
+
+    /// Takes in an observation; the answer is what it brought about, baseline
+    /// readings left out. One of an unknown sender brings nothing.
+    pub fn apply(&mut self, observation: Observation) -> Happened {
+        let Observation {
+            sender,
+            at,
+            finding,
+        } = observation;
+        let Some(book) = self.books.get_mut(&sender) else {
+            return Vec::new();
+        };
+        let happened = match finding {
+            Finding::Listed(listing) => book.list(listing, at),
+            Finding::Inspected(reading) => book.inspect(&reading, at),
+            Finding::Gone(id) => book.lose(&id, at),
+            Finding::RoundEnded(round) => {
+                book.note_round(round, at);
+                Vec::new()
+            }
+        };
+        for (_, event) in &happened {
+            book.counters.count(event, &self.causes);
+        }
+        happened
+    }
+
+    /// The book of each sender, in a stable order.
+    pub fn books(&self) -> impl Iterator<Item = (&SenderId, &Book)> {
+        self.books.iter()
+    }
+
+    /// How removal causes are sorted.
+    pub const fn causes(&self) -> &Causes {
+        &self.causes
+    }
+}
+
+/// How the sender's rounds went.
+#[derive(Debug, Clone, Copy)]
+pub struct Presence {
+    /// The last round.
+    pub round: Round,
+    /// When it ended.
+    pub at: Timestamp,
+    /// When the last good round ended.
+    pub good_at: Option<Timestamp>,
+}

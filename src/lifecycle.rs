@@ -1,0 +1,166 @@
+//! The life of the process: named tasks, signals, the grace period.
+//!
+//! SIGTERM or SIGINT once stops the tasks, twice aborts them. A task that
+//! panics, fails or ends unasked ends the process by name: a daemon that is
+//! half dead is worse than one that its supervisor restarts.
+//!
+//! **Invariants.** No task is spawned but by name; no panic is lost.
+
+use std::{collections::HashMap, future::Future, io, process::ExitCode, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::{Id, JoinError, JoinSet},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What is still running this long after a stop was asked for is aborted;
+/// systemd waits 90 s before it kills.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// Exit code when a task crashed or would not stop.
+const CRASHED: u8 = 1;
+
+/// Runs named tasks until a signal or a crash.
+#[derive(Debug)]
+pub struct Supervisor {
+    tasks: JoinSet<anyhow::Result<()>>,
+    names: HashMap<Id, &'static str>,
+    stop: CancellationToken,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Supervisor {
+    /// A supervisor without tasks that listens to signals from now on.
+    ///
+    /// # Errors
+    /// If the signals cannot be listened to.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            stop: CancellationToken::new(),
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Cancelled when the process is to stop.
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs `task` under `name`.
+    pub fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let handle = self.tasks.spawn(task);
+        self.names.insert(handle.id(), name);
+    }
+
+    /// Waits for the end of the process: 0 if it was asked for and everything
+    /// stopped in time, else 1.
+    pub async fn run(mut self) -> ExitCode {
+        let mut crashed = false;
+        let stop = self.stop.clone();
+        let overdue = async move {
+            stop.cancelled().await;
+            sleep(GRACE_PERIOD).await;
+        };
+        tokio::pin!(overdue);
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next_with_id() => match ended {
+                    Some(ended) => crashed |= self.has_crashed(ended),
+                    None => break,
+                },
+                () = signaled(&mut self.terminate, &mut self.interrupt) => {
+                    if self.stop.is_cancelled() {
+                        tracing::warn!("aborted by a second signal");
+                        return ExitCode::from(CRASHED);
+                    }
+                    tracing::info!("stopping");
+                    self.stop.cancel();
+                }
+                () = &mut overdue => {
+                    tracing::error!(running = self.running(), "aborted: tasks did not stop in time");
+                    return ExitCode::from(CRASHED);
+                }
+            }
+        }
+        tracing::info!("stopped");
+        ExitCode::from(if crashed { CRASHED } else { 0 })
+    }
+
+    /// Takes in the end of a task; everything stops if nobody asked for it.
+    fn has_crashed(&mut self, ended: Result<(Id, anyhow::Result<()>), JoinError>) -> bool {
+        let (id, error) = match ended {
+            Ok((id, Ok(()))) if self.stop.is_cancelled() => {
+                self.names.remove(&id);
+                return false;
+            }
+            Ok((id, Ok(()))) => (id, "the task ended although nobody asked it to".to_owned()),
+            Ok((id, Err(error))) => (id, format!("{error:#}")),
+            Err(error) => (error.id(), error.to_string()),
+        };
+        let task = self.names.remove(&id).unwrap_or("unnamed");
+        tracing::error!(task, error, "a task crashed, stopping");
+        self.stop.cancel();
+        true
+    }
+
+    fn running(&self) -> String {
+        let mut names: Vec<_> = self.names.values().copied().collect();
+        names.sort_unstable();
+        names.join(",")
+    }
+}
+
+async fn signaled(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn code_of(task: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> ExitCode {
+        let mut supervisor = Supervisor::new().unwrap();
+        let stop = supervisor.stop();
+        supervisor.spawn("bystander", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        supervisor.spawn("subject", task);
+        supervisor.run().await
+    }
+
+    #[tokio::test]
+    async fn a_panic_a_failure_and_an_early_end_stop_the_process() {
+        let crashed = ExitCode::from(1);
+        assert_eq!(code_of(async { panic!("by a test") }).await, crashed);
+        assert_eq!(code_of(async { anyhow::bail!("by a test") }).await, crashed);
+        assert_eq!(code_of(async { Ok(()) }).await, crashed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_will_not_stop_is_aborted() {
+        let mut supervisor = Supervisor::new().unwrap();
+        supervisor.stop().cancel();
+        supervisor.spawn("deaf", std::future::pending());
+        let stop = supervisor.stop();
+        supervisor.spawn("last", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        let code = tokio::time::timeout(GRACE_PERIOD * 3, supervisor.run()).await;
+        assert_eq!(code.ok(), Some(ExitCode::from(1)));
+    }
+}

@@ -1,0 +1,42 @@
+//! What a metric family is called and means.
+//!
+//! **Invariants.** Plain constants: a family has one name, one HELP text and
+//! one set of label names for ever.
+
+/// A metric family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// The full name; a counter's ends in `_total`.
+    pub name: &'static str,
+    /// The HELP text: the source of the value, and that it is as of the last
+    /// poll where it is.
+    pub help: &'static str,
+    /// The type.
+    pub kind: Kind,
+    /// The names of the labels, in the order in which they are written.
+    pub labels: &'static [&'static str],
+}
+
+/// The type of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts by bucket.
+    Histogram,
+    /// Always 1; its labels are the message. A gauge in the text format.
+    Info,
+}
+
+impl Kind {
+    /// The word after `# TYPE` in the text format 0.0.4.
+    pub const fn text_word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge | Self::Info => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! SAY: what is remembered, as metric families.
+//!
+//! **Invariants.** Reads the ledger and changes nothing. A value that the
+//! server did not tell is absent, never zero. No address of a recipient is a
+//! label.
+
+pub mod catalog;
+mod senders;
+mod transfers;
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    exposition::Family,
+    ledger::{Book, Ledger},
+    model::{SenderId, State, TrackingId},
+};
+
+/// What is shown, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether there are families by transfer.
+    pub transfers: bool,
+    /// At most this many transfers are shown; 0 means all.
+    pub max_transfers: usize,
+    /// How close an expiration must be to count as expiring.
+    pub expiring_within: Duration,
+    /// Gauges vanish when the last good round is older.
+    pub stale_after: Duration,
+    /// The senders.
+    pub senders: HashMap<SenderId, SenderView>,
+}
+
+/// How one sender is shown.
+#[derive(Debug, Clone)]
+pub struct SenderView {
+    /// Label `sender`.
+    pub label: String,
+    /// Ended transfers are shown this long.
+    pub keep_ended: Duration,
+    /// Gauges are never stale before three of these have passed.
+    pub poll_interval: Duration,
+    /// Names of transfers from the configuration.
+    pub names: HashMap<TrackingId, String>,
+}
+
+/// One sender as it is shown now.
+struct Shown<'a> {
+    server: &'a str,
+    view: &'a SenderView,
+    book: &'a Book,
+    /// The server's present date, as far as it is known.
+    now: Timestamp,
+    /// The last values are too old to be shown, or there are none yet.
+    is_stale: bool,
+}
+
+impl Shown<'_> {
+    fn labels(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("server", self.server.to_owned()),
+            ("sender", self.view.label.clone()),
+        ]
+    }
+
+    fn is_overdue(&self, expires_at: Timestamp) -> bool {
+        expires_at <= self.now
+    }
+}
+
+/// The families by sender and by transfer, in the order of the catalog.
+pub fn gather(ledger: &Ledger, settings: &Settings, now: Timestamp) -> Vec<Family> {
+    let shown: Vec<_> = ledger
+        .books()
+        .filter_map(|(id, book)| show(id, book, settings, now))
+        .collect();
+    let causes: Vec<_> = ledger.causes().labels().collect();
+    let mut families = senders::families(&shown, settings, &causes);
+    if settings.transfers {
+        families.extend(transfers::families(&shown, settings));
+    }
+    families
+}
+
+/// The number of transfers in each state, as `cryptshare_transfers` has it.
+pub fn states(book: &Book) -> impl Iterator<Item = (State, u64)> {
+    State::ALL.into_iter().map(|state| {
+        let in_state = book
+            .present()
+            .filter(|(_, record)| record.state == Some(state));
+        (state, in_state.fold(0, |sum, _| sum + 1))
+    })
+}
+
+fn show<'a>(
+    id: &'a SenderId,
+    book: &'a Book,
+    settings: &'a Settings,
+    now: Timestamp,
+) -> Option<Shown<'a>> {
+    let view = settings.senders.get(id)?;
+    let offset = book
+        .presence
+        .and_then(|presence| presence.round.clock_offset);
+    let offset = SignedDuration::try_from_secs_f64(offset.unwrap_or_default()).ok()?;
+    let stale_after = settings
+        .stale_after
+        .max(view.poll_interval.saturating_mul(3));
+    let stale_after = SignedDuration::try_from(stale_after).unwrap_or(SignedDuration::MAX);
+    let good_at = book.presence.and_then(|presence| presence.good_at);
+    Some(Shown {
+        server: id.server(),
+        view,
+        book,
+        now: now.checked_add(offset).unwrap_or(now),
+        is_stale: good_at.is_none_or(|at| now.duration_since(at) > stale_after),
+    })
+}

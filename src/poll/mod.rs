@@ -1,0 +1,59 @@
+//! DECIDE WHEN: the scheduler.
+//!
+//! One task owns a queue of due rounds, one for each sender. A round runs in a
+//! task of its own and hands its agenda back when it is done, so a round that
+//! overlaps its next turn is never doubled.
+//!
+//! **Invariants.** The only part that knows time. Everything learned leaves as
+//! an `Observation`; a failure cannot stop the loop, only `stop` can.
+
+mod agenda;
+pub mod policy;
+pub mod queue;
+mod round;
+mod run;
+pub mod source;
+
+use std::time::Duration;
+
+pub use policy::Intervals;
+pub use run::run;
+pub use source::{Failure, Source};
+
+use crate::model::{SenderId, TrackingId};
+
+/// What is polled, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The servers by name.
+    pub servers: Vec<ServerPlan>,
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct ServerPlan {
+    /// The server's name in the configuration.
+    pub name: String,
+    /// Back-off never waits longer than this, or than the sender's interval if
+    /// that is longer.
+    pub max_backoff: Duration,
+    /// Its senders.
+    pub senders: Vec<SenderPlan>,
+}
+
+/// One sender.
+#[derive(Debug, Clone)]
+pub struct SenderPlan {
+    /// The key.
+    pub id: SenderId,
+    /// Label `sender`.
+    pub label: String,
+    /// Watch every transfer that the sender sends.
+    pub discover: bool,
+    /// When to ask.
+    pub intervals: Intervals,
+    /// Transfers that are older are not discovered.
+    pub max_age: Option<Duration>,
+    /// Transfers named in the configuration.
+    pub named: Vec<TrackingId>,
+}

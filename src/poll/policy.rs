@@ -1,0 +1,107 @@
+//! How long until a transfer is worth another read.
+//!
+//! **Invariants.** Pure: the generator is an argument. A transfer that has
+//! ended is never due.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+use crate::model::State;
+
+/// A delay is spread by this part of itself to both sides, so that senders and
+/// transfers that began together drift apart.
+const JITTER: f64 = 0.1;
+
+/// The first round of a sender begins within this time, or within its interval
+/// if that is shorter.
+const FIRST_ROUND_WITHIN: Duration = Duration::from_secs(10);
+
+/// After this many reads in a row that found it processing, a transfer is read
+/// at the sender's interval: what takes long is not watched by the second.
+const QUICK_READS: u32 = 24;
+
+/// The intervals of a sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Intervals {
+    /// Between two rounds, and between two reads of an active transfer.
+    pub normal: Duration,
+    /// Between two reads of a transfer that is being processed.
+    pub processing: Duration,
+    /// Between two reads of a transfer in a state that rarely changes:
+    /// `unknown`, `pending` and `other`.
+    pub rare: Duration,
+}
+
+impl Intervals {
+    /// The time until the next read of a transfer last seen in `state`, after
+    /// `reads` reads in a row of that state; `None` if it has ended.
+    pub fn until_next_read(&self, state: Option<State>, reads: u32) -> Option<Duration> {
+        match state {
+            Some(State::Processing) if reads < QUICK_READS => {
+                Some(self.processing.min(self.normal))
+            }
+            Some(State::Processing | State::Active) | None => Some(self.normal),
+            Some(State::Unknown | State::Pending | State::Other) => {
+                Some(self.rare.max(self.normal))
+            }
+            Some(
+                State::Failed
+                | State::DeletedByExpiration
+                | State::DeletedByRevocation
+                | State::DeletedByAdmin
+                | State::DeletedBySecurity,
+            ) => None,
+        }
+    }
+
+    /// The wait before the first round: spread, so that many senders do not
+    /// begin at once.
+    pub fn until_first_round(&self, rng: &mut impl Rng) -> Duration {
+        let most = self.normal.min(FIRST_ROUND_WITHIN);
+        most.mul_f64(rng.random_range(0.0..0.5))
+    }
+}
+
+/// `delay`, up to a tenth shorter or longer.
+pub fn jittered(delay: Duration, rng: &mut impl Rng) -> Duration {
+    delay.mul_f64(rng.random_range(1.0 - JITTER..=1.0 + JITTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    const INTERVALS: Intervals = Intervals {
+        normal: Duration::from_secs(60),
+        processing: Duration::from_secs(5),
+        rare: Duration::from_secs(3600),
+    };
+
+    #[test]
+    fn the_interval_follows_what_the_transfer_can_still_do() {
+        let check = |state, reads, expect: Option<u64>| {
+            let delay = INTERVALS.until_next_read(state, reads);
+            assert_eq!(delay.map(|d| d.as_secs()), expect, "{state:?}");
+        };
+        check(Some(State::Processing), 0, Some(5));
+        check(Some(State::Processing), 100, Some(60));
+        check(Some(State::Active), 0, Some(60));
+        check(None, 0, Some(60));
+        check(Some(State::Pending), 0, Some(3600));
+        check(Some(State::Failed), 0, None);
+        check(Some(State::DeletedByAdmin), 0, None);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_tenth_and_the_first_round_within_ten_seconds() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for _ in 0..1000 {
+            let delay = jittered(Duration::from_secs(100), &mut rng).as_secs_f64();
+            assert!((90.0..=110.0).contains(&delay));
+            assert!(INTERVALS.until_first_round(&mut rng) <= FIRST_ROUND_WITHIN);
+        }
+    }
+}

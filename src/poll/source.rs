@@ -1,0 +1,96 @@
+//! What the scheduler asks of a server.
+//!
+//! **Invariants.** The scheduler sees servers only through [`Source`], so that
+//! tests can drive it without a socket.
+
+use std::{future::Future, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    cryptshare::Client,
+    model::{Reason, SenderId, TrackingId, Transfer, Verification},
+};
+
+/// A failed call, as far as the scheduler cares.
+#[derive(Debug)]
+pub struct Failure {
+    /// The closed class.
+    pub reason: Reason,
+    /// How long the server asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The whole chain of causes, for the log.
+    pub chain: String,
+}
+
+/// One server.
+pub trait Source: Send + Sync + 'static {
+    /// Every transfer the server lists for `sender`.
+    fn list(
+        &self,
+        sender: &SenderId,
+    ) -> impl Future<Output = Result<Vec<Transfer>, Failure>> + Send;
+
+    /// The status of one transfer.
+    fn inspect(
+        &self,
+        sender: &SenderId,
+        id: &TrackingId,
+    ) -> impl Future<Output = Result<Transfer, Failure>> + Send;
+
+    /// Asks whether the sender is verified; what a round does that has nothing
+    /// else to ask.
+    fn verify(&self, sender: &SenderId) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// What is known of the sender's token without asking.
+    fn verification(&self, sender: &SenderId) -> impl Future<Output = Verification> + Send;
+
+    /// The server's clock minus ours in seconds, once known.
+    fn clock_offset(&self) -> Option<f64>;
+
+    /// The server's present date.
+    fn server_now(&self) -> Timestamp;
+}
+
+impl Source for Client {
+    async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Failure> {
+        Self::list(self, sender).await.map_err(Failure::from)
+    }
+
+    async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Failure> {
+        Self::inspect(self, sender, id).await.map_err(Failure::from)
+    }
+
+    async fn verify(&self, sender: &SenderId) -> Result<(), Failure> {
+        Self::verify(self, sender).await.map_err(Failure::from)
+    }
+
+    async fn verification(&self, sender: &SenderId) -> Verification {
+        Self::verification(self, sender).await
+    }
+
+    fn clock_offset(&self) -> Option<f64> {
+        Self::clock_offset(self)
+    }
+
+    fn server_now(&self) -> Timestamp {
+        Self::server_now(self)
+    }
+}
+
+impl From<crate::cryptshare::Error> for Failure {
+    fn from(error: crate::cryptshare::Error) -> Self {
+        let mut chain = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            chain.push_str(": ");
+            chain.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self {
+            reason: error.reason(),
+            retry_after: error.retry_after(),
+            chain,
+        }
+    }
+}

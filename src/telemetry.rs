@@ -1,0 +1,374 @@
+//! The exporter's own families, on the registry of the `prometheus` crate.
+//!
+//! Several tasks bump them; each does so through a method that says what
+//! happened.
+//!
+//! **Invariants.** A name, label or HELP text of a family of ours is written
+//! here and nowhere else. Children that can be known in advance stand from the
+//! start at zero.
+
+use std::sync::Arc;
+
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    core::Collector,
+};
+
+use crate::metric::{Kind, Metric};
+
+/// Every family of this module, in the order of the catalog.
+pub const METRICS: &[&Metric] = &[
+    &LAST_POLL,
+    &LAST_SUCCESSFUL_POLL,
+    &POLL_INTERVAL,
+    &POLL_DURATION,
+    &POLLS,
+    &POLL_FAILURES,
+    &API_REQUESTS,
+    &API_REQUEST_DURATION,
+    &CLOCK_OFFSET,
+    &SCHEDULE_LAG,
+    &REJECTED_ITEMS,
+    &UNKNOWN_VALUES,
+    &RELOAD_SUCCESSFUL,
+    &RELOAD_TIME,
+    &BUILD_INFO,
+];
+
+/// `cryptshare_exporter_last_poll_timestamp_seconds`.
+pub const LAST_POLL: Metric = Metric {
+    name: "cryptshare_exporter_last_poll_timestamp_seconds",
+    help: "When the last poll ended, good or not.",
+    kind: Kind::Gauge,
+    labels: &["server", "sender"],
+};
+
+/// `cryptshare_exporter_last_successful_poll_timestamp_seconds`.
+pub const LAST_SUCCESSFUL_POLL: Metric = Metric {
+    name: "cryptshare_exporter_last_successful_poll_timestamp_seconds",
+    help: "When the last good poll ended.",
+    kind: Kind::Gauge,
+    labels: &["server", "sender"],
+};
+
+/// `cryptshare_exporter_poll_interval_seconds`.
+pub const POLL_INTERVAL: Metric = Metric {
+    name: "cryptshare_exporter_poll_interval_seconds",
+    help: "The configured interval between two polls.",
+    kind: Kind::Gauge,
+    labels: &["server", "sender"],
+};
+
+/// `cryptshare_exporter_poll_duration_seconds`.
+pub const POLL_DURATION: Metric = Metric {
+    name: "cryptshare_exporter_poll_duration_seconds",
+    help: "How long the last poll took.",
+    kind: Kind::Gauge,
+    labels: &["server", "sender"],
+};
+
+/// `cryptshare_exporter_polls_total`.
+pub const POLLS: Metric = Metric {
+    name: "cryptshare_exporter_polls_total",
+    help: "Polls ended, good or not.",
+    kind: Kind::Counter,
+    labels: &["server", "sender"],
+};
+
+/// `cryptshare_exporter_poll_failures_total`.
+pub const POLL_FAILURES: Metric = Metric {
+    name: "cryptshare_exporter_poll_failures_total",
+    help: "Polls that failed, and polls with single reads that failed, by reason.",
+    kind: Kind::Counter,
+    labels: &["server", "sender", "reason"],
+};
+
+/// `cryptshare_exporter_api_requests_total`.
+pub const API_REQUESTS: Metric = Metric {
+    name: "cryptshare_exporter_api_requests_total",
+    help: "Requests to the server by endpoint and HTTP status; none if no answer came.",
+    kind: Kind::Counter,
+    labels: &["server", "endpoint", "code"],
+};
+
+/// `cryptshare_exporter_api_request_duration_seconds`.
+pub const API_REQUEST_DURATION: Metric = Metric {
+    name: "cryptshare_exporter_api_request_duration_seconds",
+    help: "How long requests to the server took, bodies included.",
+    kind: Kind::Histogram,
+    labels: &["server", "endpoint"],
+};
+
+/// `cryptshare_exporter_server_clock_offset_seconds`.
+pub const CLOCK_OFFSET: Metric = Metric {
+    name: "cryptshare_exporter_server_clock_offset_seconds",
+    help: "The server's clock (Date header) minus ours, as of the last answer.",
+    kind: Kind::Gauge,
+    labels: &["server"],
+};
+
+/// `cryptshare_exporter_schedule_lag_seconds`.
+pub const SCHEDULE_LAG: Metric = Metric {
+    name: "cryptshare_exporter_schedule_lag_seconds",
+    help: "How late polls began.",
+    kind: Kind::Histogram,
+    labels: &[],
+};
+
+/// `cryptshare_exporter_rejected_items_total`.
+pub const REJECTED_ITEMS: Metric = Metric {
+    name: "cryptshare_exporter_rejected_items_total",
+    help: "Items of answers that could not be understood and were left out.",
+    kind: Kind::Counter,
+    labels: &["server", "reason"],
+};
+
+/// `cryptshare_exporter_unknown_values_total`.
+pub const UNKNOWN_VALUES: Metric = Metric {
+    name: "cryptshare_exporter_unknown_values_total",
+    help: "Words of the server that this exporter does not know.",
+    kind: Kind::Counter,
+    labels: &["server", "field"],
+};
+
+/// `cryptshare_exporter_config_last_reload_successful`.
+pub const RELOAD_SUCCESSFUL: Metric = Metric {
+    name: "cryptshare_exporter_config_last_reload_successful",
+    help: "1 if the configuration was last loaded with success.",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+
+/// `cryptshare_exporter_config_last_reload_success_timestamp_seconds`.
+pub const RELOAD_TIME: Metric = Metric {
+    name: "cryptshare_exporter_config_last_reload_success_timestamp_seconds",
+    help: "When the configuration was last loaded with success.",
+    kind: Kind::Gauge,
+    labels: &[],
+};
+
+/// `cryptshare_exporter_build_info`.
+pub const BUILD_INFO: Metric = Metric {
+    name: "cryptshare_exporter_build_info",
+    help: "The version of this exporter, its revision and its compiler.",
+    kind: Kind::Info,
+    labels: &["version", "revision", "rustc"],
+};
+
+/// Buckets of requests: from a local answer to the longest deadline.
+const REQUEST_BUCKETS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Buckets of lag: what is late by a second is late.
+const LAG_BUCKETS: [f64; 7] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0];
+
+/// The version, as `--version` and the landing page say it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The revision of the sources, or `unknown`.
+pub const REVISION: &str = env!("CRYPTSHARE_EXPORTER_REVISION");
+
+/// The version of the compiler.
+pub const RUSTC: &str = env!("CRYPTSHARE_EXPORTER_RUSTC");
+
+/// The handle; clones share the counters.
+#[derive(Debug, Clone)]
+pub struct Telemetry(Arc<Families>);
+
+#[derive(Debug)]
+struct Families {
+    registry: Registry,
+    last_poll: GaugeVec,
+    last_successful_poll: GaugeVec,
+    poll_interval: GaugeVec,
+    poll_duration: GaugeVec,
+    polls: IntCounterVec,
+    poll_failures: IntCounterVec,
+    api_requests: IntCounterVec,
+    api_request_duration: HistogramVec,
+    clock_offset: GaugeVec,
+    schedule_lag: Histogram,
+    rejected_items: IntCounterVec,
+    unknown_values: IntCounterVec,
+    reload_successful: GaugeVec,
+    reload_time: GaugeVec,
+}
+
+impl Telemetry {
+    /// A registry with every family of this module.
+    ///
+    /// # Errors
+    /// If two families have one name, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let r = &registry;
+        let lag = HistogramOpts::new(SCHEDULE_LAG.name, SCHEDULE_LAG.help);
+        let duration = HistogramOpts::new(API_REQUEST_DURATION.name, API_REQUEST_DURATION.help)
+            .buckets(REQUEST_BUCKETS.to_vec());
+        let build = gauge(r, &BUILD_INFO)?;
+        build
+            .with_label_values(&[VERSION, REVISION, RUSTC])
+            .set(1.0);
+        let families = Families {
+            last_poll: gauge(r, &LAST_POLL)?,
+            last_successful_poll: gauge(r, &LAST_SUCCESSFUL_POLL)?,
+            poll_interval: gauge(r, &POLL_INTERVAL)?,
+            poll_duration: gauge(r, &POLL_DURATION)?,
+            polls: counter(r, &POLLS)?,
+            poll_failures: counter(r, &POLL_FAILURES)?,
+            api_requests: counter(r, &API_REQUESTS)?,
+            api_request_duration: registered(
+                r,
+                HistogramVec::new(duration, API_REQUEST_DURATION.labels)?,
+            )?,
+            clock_offset: gauge(r, &CLOCK_OFFSET)?,
+            schedule_lag: registered(r, Histogram::with_opts(lag.buckets(LAG_BUCKETS.to_vec()))?)?,
+            rejected_items: counter(r, &REJECTED_ITEMS)?,
+            unknown_values: counter(r, &UNKNOWN_VALUES)?,
+            reload_successful: gauge(r, &RELOAD_SUCCESSFUL)?,
+            reload_time: gauge(r, &RELOAD_TIME)?,
+            registry,
+        };
+        Ok(Self(Arc::new(families)))
+    }
+
+    /// The registry, for rendering and for the families of the process.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Lets the children of a server stand at zero.
+    pub fn watch_server(
+        &self,
+        server: &str,
+        endpoints: &[&str],
+        reasons: &[&str],
+        fields: &[&str],
+    ) {
+        let f = &self.0;
+        for endpoint in endpoints {
+            f.api_request_duration
+                .with_label_values(&[server, endpoint]);
+        }
+        for reason in reasons {
+            f.rejected_items.with_label_values(&[server, reason]);
+        }
+        for field in fields {
+            f.unknown_values.with_label_values(&[server, field]);
+        }
+    }
+
+    /// Lets the children of a sender stand at zero; the interval is in
+    /// seconds.
+    pub fn watch_sender(&self, server: &str, sender: &str, interval: f64, reasons: &[&str]) {
+        let f = &self.0;
+        f.poll_interval
+            .with_label_values(&[server, sender])
+            .set(interval);
+        f.polls.with_label_values(&[server, sender]);
+        for reason in reasons {
+            f.poll_failures.with_label_values(&[server, sender, reason]);
+        }
+    }
+
+    /// A poll ended at `at`, in seconds since 1970, after `took` seconds.
+    pub fn round_ended(&self, (server, sender): (&str, &str), at: f64, took: f64, is_good: bool) {
+        let f = &self.0;
+        let labels = [server, sender];
+        f.polls.with_label_values(&labels).inc();
+        f.last_poll.with_label_values(&labels).set(at);
+        f.poll_duration.with_label_values(&labels).set(took);
+        if is_good {
+            f.last_successful_poll.with_label_values(&labels).set(at);
+        }
+    }
+
+    /// A poll, or a single read of it, failed.
+    pub fn poll_failed(&self, (server, sender): (&str, &str), reason: &str) {
+        let labels = [server, sender, reason];
+        self.0.poll_failures.with_label_values(&labels).inc();
+    }
+
+    /// A request was answered with `code`, or not at all, after `took` seconds.
+    pub fn request(&self, server: &str, endpoint: &str, code: &str, took: f64) {
+        let f = &self.0;
+        f.api_requests
+            .with_label_values(&[server, endpoint, code])
+            .inc();
+        f.api_request_duration
+            .with_label_values(&[server, endpoint])
+            .observe(took);
+    }
+
+    /// The server's clock is `seconds` ahead of ours.
+    pub fn clock_offset(&self, server: &str, seconds: f64) {
+        self.0
+            .clock_offset
+            .with_label_values(&[server])
+            .set(seconds);
+    }
+
+    /// A poll began `seconds` late.
+    pub fn lag(&self, seconds: f64) {
+        self.0.schedule_lag.observe(seconds);
+    }
+
+    /// Items of an answer were left out.
+    pub fn rejected(&self, server: &str, reason: &str, items: u64) {
+        let labels = [server, reason];
+        self.0
+            .rejected_items
+            .with_label_values(&labels)
+            .inc_by(items);
+    }
+
+    /// The server used words in `field` that we do not know.
+    pub fn unknown_values(&self, server: &str, field: &str, words: u64) {
+        let labels = [server, field];
+        self.0
+            .unknown_values
+            .with_label_values(&labels)
+            .inc_by(words);
+    }
+
+    /// The configuration was loaded at `at`, in seconds since 1970.
+    pub fn config_loaded(&self, at: f64) {
+        let none: [&str; 0] = [];
+        self.0.reload_successful.with_label_values(&none).set(1.0);
+        self.0.reload_time.with_label_values(&none).set(at);
+    }
+}
+
+fn counter(registry: &Registry, metric: &Metric) -> Result<IntCounterVec, prometheus::Error> {
+    let opts = Opts::new(metric.name, metric.help);
+    registered(registry, IntCounterVec::new(opts, metric.labels)?)
+}
+
+fn gauge(registry: &Registry, metric: &Metric) -> Result<GaugeVec, prometheus::Error> {
+    let opts = Opts::new(metric.name, metric.help);
+    registered(registry, GaugeVec::new(opts, metric.labels)?)
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_takes_every_family() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.watch_sender("prod", "invoices", 60.0, &["timeout"]);
+        let gathered = telemetry.registry().gather();
+        let names: Vec<_> = gathered.iter().map(|family| family.name()).collect();
+        assert!(names.contains(&POLLS.name), "{names:?}");
+        assert!(names.contains(&BUILD_INFO.name), "{names:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Which path answers what.
+//!
+//! **Invariants.** Pure: an answer depends on the method, the path and what
+//! stands on the shelf. HEAD answers as GET does, without the body.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{
+        ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+use super::landing;
+use crate::{
+    exposition::{Shelf, TEXT_CONTENT_TYPE, registry, text},
+    net::Body,
+    status::Board,
+    telemetry::Telemetry,
+};
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// Everything an answer is made of; clones share it.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    /// The path of the metrics, usually `/metrics`.
+    pub telemetry_path: Arc<str>,
+    /// The families about transfers.
+    pub shelf: Arc<Shelf>,
+    /// The exporter's own families, rendered for each scrape.
+    pub telemetry: Telemetry,
+    /// What the page at `/` shows.
+    pub board: Arc<Board>,
+    /// Set once the exporter is set up.
+    pub ready: Arc<AtomicBool>,
+}
+
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+}
+
+impl Routes {
+    /// The answer to `method` on `path`.
+    pub fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+        let Some(answer) = self.route(path) else {
+            let missing = Answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
+            return missing.respond(method);
+        };
+        if method == Method::GET || method == Method::HEAD {
+            return answer.respond(method);
+        }
+        let refused = Answer::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n");
+        let mut response = refused.respond(method);
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allowed);
+        response
+    }
+
+    fn route(&self, path: &str) -> Option<Answer> {
+        match path {
+            path if path == &*self.telemetry_path => Some(self.metrics()),
+            "/" => Some(Answer {
+                status: StatusCode::OK,
+                content_type: HTML,
+                body: landing::page(&self.board.read(), &self.telemetry_path).into(),
+            }),
+            "/-/healthy" => Some(Answer::text(StatusCode::OK, "Healthy\n")),
+            "/-/ready" if self.ready.load(Ordering::Acquire) => {
+                Some(Answer::text(StatusCode::OK, "Ready\n"))
+            }
+            "/-/ready" => Some(Answer::text(StatusCode::SERVICE_UNAVAILABLE, "Not ready\n")),
+            _ => None,
+        }
+    }
+
+    fn metrics(&self) -> Answer {
+        let page = self.shelf.take();
+        let mut body = page.body().to_vec();
+        text::write(&registry::gather(self.telemetry.registry()), &mut body);
+        Answer {
+            status: StatusCode::OK,
+            content_type: TEXT_CONTENT_TYPE,
+            body: body.into(),
+        }
+    }
+}
+
+impl Answer {
+    const fn text(status: StatusCode, body: &'static str) -> Self {
+        Self {
+            status,
+            content_type: PLAIN,
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    fn respond(self, method: &Method) -> Response<Body> {
+        let length = self.body.len();
+        let body = match *method {
+            Method::HEAD => Bytes::new(),
+            _ => self.body,
+        };
+        let body = Full::new(body).map_err(|never| match never {}).boxed();
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        set_headers(response.headers_mut(), self.content_type, length);
+        response
+    }
+}
+
+fn set_headers(headers: &mut HeaderMap, content_type: &'static str, length: usize) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if content_type == HTML {
+        let policy = HeaderValue::from_static(landing::POLICY);
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+}
