@@ -28,7 +28,10 @@ pub mod exposition;
 pub mod bookkeeper;
 pub mod net;
 pub mod web;
+pub mod simulator;
 
+pub mod cli;
+pub mod app;
 pub mod config;
 pub mod lifecycle;
 pub mod logging;

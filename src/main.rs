@@ -1,1 +1,7 @@
-fn main() {}
+//! The program; everything it does lives in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cryptshare_exporter::cli::main()
+}

@@ -261,7 +261,7 @@ impl Telemetry {
 
     /// Lets the children of a sender stand at zero; the interval is in
     /// seconds.
-    pub fn watch_sender(&self, server: &str, sender: &str, interval: f64, reasons: &[&str]) {
+    pub fn watch_sender(&self, (server, sender): (&str, &str), interval: f64, reasons: &[&str]) {
         let f = &self.0;
         f.poll_interval
             .with_label_values(&[server, sender])
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn the_registry_takes_every_family() {
         let telemetry = Telemetry::new().unwrap();
-        telemetry.watch_sender("prod", "invoices", 60.0, &["timeout"]);
+        telemetry.watch_sender(("prod", "invoices"), 60.0, &["timeout"]);
         let gathered = telemetry.registry().gather();
         let names: Vec<_> = gathered.iter().map(|family| family.name()).collect();
         assert!(names.contains(&POLLS.name), "{names:?}");

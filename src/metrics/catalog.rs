@@ -17,6 +17,32 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
     TRANSFER_FAMILIES.iter().chain(own).copied()
 }
 
+/// The catalog as a table for people.
+pub fn markdown() -> String {
+    let mut table = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
+    for metric in all() {
+        let labels = metric.labels.join(", ");
+        let Metric { name, help, .. } = metric;
+        let word = metric.kind.text_word();
+        table += &format!("| `{name}` | {word} | {labels} | {help} |\n");
+    }
+    table
+}
+
+/// The catalog as JSON: an array of objects.
+pub fn json() -> String {
+    let entry = |metric: &Metric| {
+        serde_json::json!({
+            "name": metric.name,
+            "type": metric.kind.text_word(),
+            "labels": metric.labels,
+            "help": metric.help,
+        })
+    };
+    let entries: Vec<_> = all().map(entry).collect();
+    format!("{:#}", serde_json::Value::from(entries))
+}
+
 /// The families about transfers, in order.
 pub const TRANSFER_FAMILIES: &[&Metric] = &[
     &UP,

@@ -1,0 +1,134 @@
+//! `demo` and `simulate`: the exporter with a server to watch, and the server
+//! alone.
+//!
+//! **Invariants.** The simulator listens on loopback unless it is told
+//! otherwise.
+
+use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{bind, in_runtime, say, start, url_of};
+use crate::{
+    clock::Clock,
+    config::Config,
+    lifecycle::Supervisor,
+    logging,
+    simulator::{Scenario, Simulator},
+};
+
+/// The configuration of `demo`, with places for what the simulator chooses.
+const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
+
+/// What `demo` is told on the command line.
+#[derive(Debug)]
+pub struct DemoOptions {
+    /// Where the exporter listens.
+    pub listen: String,
+    /// Simulated seconds for each real one.
+    pub speed: f64,
+    /// How to log.
+    pub log: logging::Settings,
+}
+
+/// What `simulate` is told on the command line.
+#[derive(Debug)]
+pub struct SimulateOptions {
+    /// Where the simulator listens.
+    pub listen: SocketAddr,
+    /// The seed of everything that is random.
+    pub seed: u64,
+    /// Simulated seconds for each real one; 0 freezes the time.
+    pub speed: f64,
+    /// How many senders there are.
+    pub senders: usize,
+    /// How many transfers there are at the start.
+    pub transfers: usize,
+    /// The minor version of the API.
+    pub api_minor: u32,
+    /// How to log.
+    pub log: logging::Settings,
+}
+
+/// Runs the simulator until it is told to stop.
+pub fn simulate(options: &SimulateOptions) -> ExitCode {
+    logging::install(options.log, Clock::System);
+    in_runtime(async {
+        let mut tasks = Supervisor::new()?;
+        let scenario = Scenario {
+            seed: options.seed,
+            speed: options.speed,
+            senders: options.senders,
+            transfers: options.transfers,
+            api_minor: options.api_minor,
+            start: Clock::System.now(),
+        };
+        let simulator = Simulator::bind(options.listen, scenario)
+            .await
+            .with_context(|| format!("failed to listen on {}", options.listen))?;
+        let ready = json!({
+            "base_url": simulator.base_url(),
+            "client_id": simulator.client_id(),
+            "senders": simulator.senders(),
+        });
+        let stop = tasks.stop();
+        tasks.spawn("simulator", simulator.serve(stop));
+        say(&ready.to_string());
+        Ok(tasks.run().await)
+    })
+}
+
+/// Runs a simulator and an exporter that watches it.
+pub fn demo(options: &DemoOptions) -> ExitCode {
+    logging::install(options.log, Clock::System);
+    in_runtime(async {
+        let mut tasks = Supervisor::new()?;
+        let scenario = Scenario {
+            seed: 1,
+            speed: options.speed,
+            senders: 3,
+            transfers: 48,
+            api_minor: 8,
+            start: Clock::System.now(),
+        };
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let simulator = Simulator::bind(loopback, scenario).await?;
+        let text = config_text(&simulator)?;
+        let config = Config::parse(&text, Path::new("demo.toml")).context("demo.toml")?;
+        let listeners = bind(std::slice::from_ref(&options.listen)).await?;
+        let invitation = invitation(&url_of(&listeners), &simulator.base_url());
+        let stop = tasks.stop();
+        tasks.spawn("simulator", simulator.serve(stop));
+        start(&mut tasks, config, listeners, "/metrics")?;
+        say(&invitation);
+        Ok(tasks.run().await)
+    })
+}
+
+fn config_text(simulator: &Simulator) -> anyhow::Result<String> {
+    let mut senders = String::new();
+    for address in simulator.senders() {
+        let name = address.split('@').next().unwrap_or_default();
+        write!(
+            senders,
+            "[[server.sender]]\nemail = \"{address}\"\nname = \"{name}\"\n\n"
+        )?;
+    }
+    Ok(DEMO_CONFIG
+        .replace("@URL@", &simulator.base_url())
+        .replace("@CLIENT_ID@", &simulator.client_id())
+        .replace("@SENDERS@", &senders))
+}
+
+fn invitation(exporter: &str, simulator: &str) -> String {
+    format!(
+        "The exporter watches a simulated Cryptshare server, whose time is sped up.\n\
+         \n\
+         status page   {exporter}/\n\
+         metrics       {exporter}/metrics\n\
+         the truth     {simulator}/_sim/truth\n\
+         \n\
+         Press Ctrl+C to stop."
+    )
+}

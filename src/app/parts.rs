@@ -1,0 +1,147 @@
+//! The configuration into the settings of each part.
+//!
+//! **Invariants.** No decision is made here but which value goes where.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::Context;
+
+use crate::{
+    bookkeeper::Outlets,
+    budget::Budget,
+    clock::Clock,
+    config::{Config, Sender, Server},
+    cryptshare::{self, Client, Endpoint},
+    exposition::Shelf,
+    ledger, metrics,
+    model::Reason,
+    poll,
+    status::Board,
+    telemetry::Telemetry,
+    web::Routes,
+};
+
+/// One client for each server, by the server's name.
+pub(super) fn clients(
+    config: &Config,
+    clock: Clock,
+    telemetry: &Telemetry,
+) -> anyhow::Result<HashMap<String, Arc<Client>>> {
+    let mut clients = HashMap::new();
+    for server in &config.servers {
+        let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
+        let client = Client::new(&client_settings(server), budget, clock, telemetry.clone())
+            .with_context(|| format!("failed to set up the client of server {}", server.name))?;
+        clients.insert(server.name.clone(), Arc::new(client));
+    }
+    Ok(clients)
+}
+
+fn client_settings(server: &Server) -> cryptshare::Settings {
+    let sender = |sender: &Sender| cryptshare::SenderSettings {
+        id: sender.id.clone(),
+        address: sender.address.clone(),
+        language: sender.options.language.clone(),
+    };
+    cryptshare::Settings {
+        server: server.name.clone(),
+        url: server.url.clone(),
+        client_id: server.client_id.clone(),
+        ca_pem: server.ca_pem.clone(),
+        connect_timeout: server.connect_timeout,
+        read_timeout: server.read_timeout,
+        request_timeout: server.request_timeout,
+        max_response_bytes: server.max_response_bytes,
+        senders: server.senders.iter().map(sender).collect(),
+    }
+}
+
+/// Lets everything that is known in advance stand at zero.
+pub(super) fn announce(config: &Config, telemetry: &Telemetry) {
+    let reasons = Reason::ALL.map(Reason::label);
+    let endpoints = Endpoint::ALL.map(Endpoint::label);
+    for server in &config.servers {
+        let item_reasons = [Reason::Malformed.label()];
+        let fields = cryptshare::WORD_FIELDS;
+        telemetry.watch_server(&server.name, &endpoints, &item_reasons, &fields);
+        for sender in &server.senders {
+            let interval = sender.options.poll_interval.as_secs_f64();
+            telemetry.watch_sender((&server.name, sender.label()), interval, &reasons);
+        }
+    }
+}
+
+/// What the scheduler polls.
+pub(super) fn poll(config: &Config) -> poll::Settings {
+    let plan = |sender: &Sender| poll::SenderPlan {
+        id: sender.id.clone(),
+        label: sender.label().to_owned(),
+        discover: sender.options.discover,
+        intervals: poll::Intervals {
+            normal: sender.options.poll_interval,
+            processing: sender.options.processing_interval,
+            rare: sender.options.rare_interval,
+        },
+        max_age: sender.options.max_age,
+        named: named(sender),
+    };
+    let server = |server: &Server| poll::ServerPlan {
+        name: server.name.clone(),
+        max_backoff: server.max_backoff,
+        senders: server.senders.iter().map(plan).collect(),
+    };
+    poll::Settings {
+        servers: config.servers.iter().map(server).collect(),
+    }
+}
+
+/// What the ledger remembers.
+pub(super) fn ledger(config: &Config) -> ledger::Settings {
+    let senders = config.servers.iter().flat_map(|server| &server.senders);
+    ledger::Settings {
+        causes: ledger::Causes(config.metrics.removal_causes.clone()),
+        senders: senders.map(|s| (s.id.clone(), named(s))).collect(),
+    }
+}
+
+/// What is shown, and how.
+pub(super) fn metrics(config: &Config) -> metrics::Settings {
+    let senders = config.servers.iter().flat_map(|server| &server.senders);
+    let view = |sender: &Sender| {
+        let names = sender.transfers.iter();
+        let view = metrics::SenderView {
+            label: sender.label().to_owned(),
+            keep_ended: sender.options.keep_ended,
+            poll_interval: sender.options.poll_interval,
+            names: names
+                .map(|named| (named.tracking_id.clone(), named.name.clone()))
+                .collect(),
+        };
+        (sender.id.clone(), view)
+    };
+    metrics::Settings {
+        transfers: config.metrics.transfers,
+        max_transfers: config.metrics.max_transfers,
+        expiring_within: config.metrics.expiring_within,
+        stale_after: config.metrics.stale_after,
+        senders: senders.map(view).collect(),
+    }
+}
+
+/// What the web serves, and where the bookkeeper puts it.
+pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, Outlets) {
+    let (shelf, board) = (Arc::<Shelf>::default(), Arc::<Board>::default());
+    let routes = Routes {
+        telemetry_path: telemetry_path.into(),
+        shelf: Arc::clone(&shelf),
+        telemetry: telemetry.clone(),
+        board: Arc::clone(&board),
+        ready: Arc::default(),
+    };
+    (routes, Outlets { shelf, board })
+}
+
+fn named(sender: &Sender) -> Vec<crate::model::TrackingId> {
+    let ids = sender.transfers.iter().map(|named| &named.tracking_id);
+    ids.cloned().collect()
+}

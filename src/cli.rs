@@ -1,0 +1,248 @@
+//! The command line.
+//!
+//! **Invariants.** Flags are named as those of Prometheus and its own
+//! exporters; every exit code is documented in `--help`.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app::{self, CatalogFormat, DemoOptions, RunOptions, SimulateOptions},
+    config::Config,
+    logging,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  stopped as asked, or the configuration is good
+  1  a part could not start, or crashed
+  2  wrong usage of the command line
+  3  the configuration has problems";
+
+/// Exports the transfers of Cryptshare servers to Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "cryptshare-exporter", version = version(), after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration file
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "/etc/cryptshare-exporter/config.toml",
+        help_heading = "Configuration"
+    )]
+    config_file: PathBuf,
+    /// Check the configuration file and exit
+    #[arg(long = "config.check", help_heading = "Configuration")]
+    config_check: bool,
+    /// An address to listen on; may be repeated
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":10062",
+        help_heading = "Web"
+    )]
+    listen: Vec<String>,
+    /// The path of the metrics
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics",
+        value_parser = absolute_path,
+        help_heading = "Web"
+    )]
+    telemetry_path: String,
+}
+
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// Log from this level on: debug, info, warn, error
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true,
+        help_heading = "Logging"
+    )]
+    level: logging::Level,
+    /// How a line is written: logfmt, json
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        global = true,
+        help_heading = "Logging"
+    )]
+    format: logging::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the exporter against a simulated server, to look around
+    Demo {
+        /// The address to listen on
+        #[arg(
+            long = "web.listen-address",
+            value_name = "ADDRESS",
+            default_value = "127.0.0.1:10062"
+        )]
+        listen: String,
+        /// Simulated seconds for each real one
+        #[arg(long, value_name = "X", default_value = "60", value_parser = speed)]
+        speed: f64,
+    },
+    /// Run the simulated server alone; prints one line of JSON when ready
+    Simulate(SimulateArgs),
+    /// Print the catalog of metrics
+    Metrics {
+        /// How to print it
+        #[arg(long, value_name = "FORMAT", default_value = "markdown")]
+        format: CatalogWord,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SimulateArgs {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The seed of everything that is random
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: u64,
+    /// Simulated seconds for each real one; 0 freezes the time
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
+    speed: f64,
+    /// How many senders there are
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
+    senders: usize,
+    /// How many transfers there are at the start, in all
+    #[arg(long, value_name = "N", default_value = "48")]
+    transfers: usize,
+    /// The minor version of the API
+    #[arg(long, value_name = "N", default_value = "8")]
+    api_minor: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CatalogWord {
+    Markdown,
+    Json,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let Cli { command, run, log } = Cli::parse();
+    let log = logging::Settings {
+        level: log.level,
+        format: log.format,
+    };
+    match command {
+        None if run.config_check => check(&run.config_file),
+        None => app::run(&RunOptions {
+            config_file: run.config_file,
+            listen: run.listen,
+            telemetry_path: run.telemetry_path,
+            log,
+        }),
+        Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),
+        Some(Command::Simulate(args)) => app::simulate(&SimulateOptions {
+            listen: args.listen,
+            seed: args.seed,
+            speed: args.speed,
+            senders: args.senders,
+            transfers: args.transfers,
+            api_minor: args.api_minor,
+            log,
+        }),
+        Some(Command::Metrics { format }) => app::catalog(match format {
+            CatalogWord::Markdown => CatalogFormat::Markdown,
+            CatalogWord::Json => CatalogFormat::Json,
+        }),
+    }
+}
+
+/// Says whether the configuration is good, and what is in it.
+fn check(file: &std::path::Path) -> ExitCode {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(error) => {
+            app::complain(&error);
+            return ExitCode::from(app::EXIT_CONFIG);
+        }
+    };
+    for warning in &config.warnings {
+        app::complain(&format!("{}:{warning} (warning)", file.display()));
+    }
+    let senders = config.servers.iter().flat_map(|server| &server.senders);
+    let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
+    app::say(&format!(
+        "{}: ok; servers: {}, senders: {}, named transfers: {transfers}",
+        file.display(),
+        config.servers.len(),
+        senders.count(),
+    ));
+    ExitCode::SUCCESS
+}
+
+fn version() -> &'static str {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " (revision ",
+        env!("CRYPTSHARE_EXPORTER_REVISION"),
+        ", rustc ",
+        env!("CRYPTSHARE_EXPORTER_RUSTC"),
+        ")"
+    )
+}
+
+fn absolute_path(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
+    let reserved = text == "/-/healthy" || text == "/-/ready";
+    if !text.starts_with('/') || !text.chars().all(good) || reserved {
+        return Err("write a path such as /metrics".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok();
+    speed
+        .filter(|speed| (0.0..=1e6).contains(speed))
+        .ok_or_else(|| "write a number from 0 to 1000000".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok();
+    count
+        .filter(|count| (1..=10_000).contains(count))
+        .ok_or_else(|| "write a number from 1 to 10000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::telemetry;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_revision_and_compiler() {
+        assert!(version().contains(telemetry::REVISION));
+        assert!(version().contains(telemetry::RUSTC));
+    }
+}

@@ -1,0 +1,195 @@
+//! The control API under `/_sim/`: the oracle and the levers.
+//!
+//! **Invariants.** Only tests and people use it; no Cryptshare server has it.
+
+use std::time::Duration;
+
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Asked,
+    fault::Fault,
+    rest::Reply,
+    transfer::{Happening, Stage, Way},
+    truth,
+    world::World,
+};
+
+/// The body of `POST /_sim/transfers`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NewTransfer {
+    sender: String,
+    files: Option<Vec<NewFile>>,
+    recipients: Option<Vec<String>>,
+    processing_seconds: Option<u64>,
+    retention_seconds: Option<u64>,
+    outcome: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewFile {
+    name: String,
+    size: u64,
+}
+
+/// The body of `POST /_sim/transfers/{id}/{event}`: positions from 0.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Which {
+    recipient: usize,
+    file: usize,
+    cause: Option<String>,
+}
+
+/// The body of `POST /_sim/clock`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: u64,
+}
+
+type Outcome = Result<(u16, Value), (u16, String)>;
+
+/// Answers a request of the control API.
+pub(super) fn answer(world: &mut World, asked: &Asked) -> Reply {
+    world.advance();
+    let path = asked.uri.path().to_owned();
+    let segments: Vec<_> = path.split('/').skip(2).collect();
+    match route(world, asked, &segments) {
+        Ok((status, body)) => Reply::json(status, &body),
+        Err((status, error)) => Reply::json(status, &json!({"error": error})),
+    }
+}
+
+fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
+    let (get, post) = (asked.method == Method::GET, asked.method == Method::POST);
+    match segments {
+        ["truth"] if get => Ok((200, truth(world))),
+        ["mark"] if post => {
+            world.mark();
+            Ok((200, json!({})))
+        }
+        ["transfers"] if post => create(world, body(asked)?),
+        ["transfers", id, event] if post => happen(world, id, event, &body(asked)?),
+        ["clock"] if post => {
+            let Advance { advance_seconds } = body(asked)?;
+            world.time.advance(Duration::from_secs(advance_seconds));
+            world.advance();
+            Ok((200, json!({"now": world.now().to_string()})))
+        }
+        ["requests"] if get => Ok((200, json!(world.requests))),
+        ["faults"] if get => Ok((200, json!(world.faults.list()))),
+        ["faults"] if asked.method == Method::PUT => {
+            world.faults.set(body::<Vec<Fault>>(asked)?);
+            Ok((200, json!(world.faults.list())))
+        }
+        _ => Err((404, "there is no such control".to_owned())),
+    }
+}
+
+/// The request's body; an empty one is an empty object.
+fn body<T: for<'de> Deserialize<'de>>(asked: &Asked) -> Result<T, (u16, String)> {
+    let text: &[u8] = match asked.body.as_slice() {
+        [] => b"{}",
+        body => body,
+    };
+    serde_json::from_slice(text).map_err(|error| (400, error.to_string()))
+}
+
+fn truth(world: &World) -> Value {
+    let mut senders = Map::new();
+    for (index, address) in world.senders().iter().enumerate() {
+        let own = world.transfers.iter().filter(|t| t.sender == index);
+        let transfers: Map<_, _> = own
+            .map(|transfer| (transfer.id.clone(), truth::of_transfer(transfer)))
+            .collect();
+        let totals = json!(world.totals.get(index));
+        senders.insert(
+            address.clone(),
+            json!({"totals": totals, "transfers": transfers}),
+        );
+    }
+    json!({"now": world.now().to_string(), "senders": senders})
+}
+
+fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
+    let sender = world.sender(&wanted.sender);
+    let sender = sender.ok_or((404, "there is no such sender".to_owned()))?;
+    let mut plan = world.plan();
+    plan.sender = sender;
+    plan.will_fail = match wanted.outcome.as_deref() {
+        None | Some("active") => false,
+        Some("failed") => true,
+        Some(_) => return Err((400, "outcome is active or failed".to_owned())),
+    };
+    if let Some(files) = wanted.files {
+        plan.files = files.into_iter().map(|f| (f.name, f.size)).collect();
+    }
+    plan.recipients = wanted.recipients.unwrap_or(plan.recipients);
+    let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+    plan.processing = seconds(wanted.processing_seconds, plan.processing);
+    plan.retention = seconds(wanted.retention_seconds, plan.retention);
+    let now = world.now();
+    let position = world.create(plan, now);
+    let transfer = world.transfers.get(position);
+    let transfer = transfer.ok_or((500, "the transfer is gone".to_owned()))?;
+    let files: Vec<_> = transfer.files.iter().map(|file| &file.id).collect();
+    let recipients: Vec<_> = transfer.recipients.iter().map(|r| &r.id).collect();
+    let body = json!({"trackingId": transfer.id, "files": files, "recipients": recipients});
+    Ok((201, body))
+}
+
+fn happen(world: &mut World, id: &str, event: &str, which: &Which) -> Outcome {
+    let position = world.find(id);
+    let position = position.ok_or((404, "there is no such transfer".to_owned()))?;
+    let now = world.now();
+    if event == "fail" {
+        let files = world.transfers.get(position).map_or(0, |t| t.files.len());
+        for file in 0..files {
+            // One that is removed already stays so.
+            drop(world.happen(position, &removal(file, which), now));
+        }
+    }
+    let happening = happening(event, which).ok_or((404, "there is no such event".to_owned()))?;
+    world
+        .happen(position, &happening, now)
+        .map_err(|conflict| (409, conflict))?;
+    Ok((200, json!({})))
+}
+
+fn happening(event: &str, which: &Which) -> Option<Happening> {
+    let retrieved = |way| Happening::Retrieved {
+        recipient: which.recipient,
+        file: which.file,
+        way,
+    };
+    Some(match event {
+        "retrieve" => retrieved(Way::Downloaded),
+        "view" => retrieved(Way::Viewed),
+        "activate" => Happening::Entered(Stage::Active),
+        "fail" => Happening::Entered(Stage::Failed),
+        "revoke" => Happening::Entered(Stage::DeletedByRevocation),
+        "admin_delete" => Happening::Entered(Stage::DeletedByAdmin),
+        "security_delete" => Happening::Entered(Stage::DeletedBySecurity),
+        "cleanup" => Happening::Entered(Stage::DeletedByExpiration),
+        "expire" => Happening::Expired,
+        "notification_failure" => Happening::RecipientNotificationFailed(which.recipient),
+        "sender_notification_failure" => Happening::SenderNotificationFailed,
+        "eml_failure" => Happening::EmlFailed,
+        "remove_file" => removal(which.file, which),
+        "forget" => Happening::Forgotten,
+        _ => return None,
+    })
+}
+
+fn removal(file: usize, which: &Which) -> Happening {
+    let cause = which.cause.clone();
+    Happening::FileRemoved {
+        file,
+        cause: cause.unwrap_or_else(|| "A virus was found in this file.".to_owned()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Faults that a test can switch on.
+//!
+//! **Invariants.** A fault spoils an answer on its way out; the world stays
+//! true.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    Response,
+    body::{Body as HttpBody, Frame},
+};
+use serde::{Deserialize, Serialize};
+
+use super::rest::Reply;
+use crate::net::Body;
+
+/// The faults in force.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+/// One fault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Fault {
+    kind: Kind,
+    /// Only for this endpoint.
+    #[serde(default)]
+    endpoint: Option<String>,
+    /// Only for so many answers.
+    #[serde(default)]
+    times: Option<u64>,
+    /// For `status`.
+    #[serde(default)]
+    status: Option<u16>,
+    /// For `status`.
+    #[serde(default)]
+    error_code: Option<u64>,
+    /// Seconds, for `status`.
+    #[serde(default)]
+    retry_after: Option<u64>,
+    /// For `latency`.
+    #[serde(default)]
+    milliseconds: Option<u64>,
+    /// For `oversized`.
+    #[serde(default)]
+    bytes: Option<usize>,
+    /// For `redirect`.
+    #[serde(default)]
+    location: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Latency,
+    Status,
+    Stall,
+    Reset,
+    Truncated,
+    Html,
+    Oversized,
+    WrongType,
+    ExpiredToken,
+    Redirect,
+}
+
+impl Faults {
+    pub(super) fn set(&mut self, faults: Vec<Fault>) {
+        self.0 = faults;
+    }
+
+    pub(super) fn list(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// The fault for an answer of `endpoint`, if one is in force.
+    pub(super) fn take(&mut self, endpoint: &str) -> Option<Fault> {
+        let concerns = |fault: &Fault| {
+            fault.endpoint.as_deref().is_none_or(|of| of == endpoint) && fault.times != Some(0)
+        };
+        let fault = self.0.iter_mut().find(|fault| concerns(fault))?;
+        if let Some(times) = &mut fault.times {
+            *times -= 1;
+        }
+        Some(fault.clone())
+    }
+}
+
+impl Fault {
+    /// Whether the fault is that no token is good any more.
+    pub(super) fn expires_tokens(&self) -> bool {
+        self.kind == Kind::ExpiredToken
+    }
+
+    /// Sends `reply` with the fault in it.
+    pub(super) async fn spoil(self, mut reply: Reply) -> Response<Body> {
+        match self.kind {
+            Kind::Latency => {
+                let wait = Duration::from_millis(self.milliseconds.unwrap_or(1000));
+                tokio::time::sleep(wait).await;
+            }
+            Kind::Status => {
+                let (status, code) = (self.status.unwrap_or(500), self.error_code);
+                let date = reply.date;
+                reply = Reply::error(status, code.unwrap_or(5000), "A fault was asked for.");
+                reply.date = date;
+                reply.retry_after = self.retry_after;
+            }
+            Kind::Stall => return cut(reply, After::Silence),
+            Kind::Reset => return cut(reply, After::Break),
+            Kind::Truncated => reply.body.truncate(reply.body.len() / 2),
+            Kind::Html => reply.body = b"<html><body>Bad gateway</body></html>".to_vec(),
+            Kind::Oversized => {
+                let bytes = self.bytes.unwrap_or(32 * 1024 * 1024);
+                reply.body.resize(bytes.max(reply.body.len()), b' ');
+            }
+            Kind::WrongType => reply.body = br#"{"data": "not what you asked for"}"#.to_vec(),
+            Kind::ExpiredToken => {}
+            Kind::Redirect => {
+                reply.status = 302;
+                reply.location = self.location;
+            }
+        }
+        reply.into_response()
+    }
+}
+
+/// Sends half of the body, and then what `after` says.
+fn cut(reply: Reply, after: After) -> Response<Body> {
+    let half = reply.body.len() / 2;
+    let first = Bytes::from(reply.body.iter().take(half).copied().collect::<Vec<_>>());
+    let response = reply.into_response();
+    let body = HalfBody {
+        first: Some(first),
+        after,
+    };
+    response.map(|_| body.boxed())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum After {
+    Silence,
+    Break,
+}
+
+/// A body that does not come to its end.
+#[derive(Debug)]
+struct HalfBody {
+    first: Option<Bytes>,
+    after: After,
+}
+
+impl HttpBody for HalfBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match (self.first.take(), self.after) {
+            (Some(first), _) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            // Nobody wakes this task: the peer's deadline ends it.
+            (None, After::Silence) => Poll::Pending,
+            (None, After::Break) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+        }
+    }
+}
+
+/// A whole body, in the form that may also break.
+pub(super) fn whole(body: Vec<u8>) -> Body {
+    http_body_util::Full::new(Bytes::from(body))
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}

@@ -1,0 +1,81 @@
+//! Names, addresses and ids of the simulated people and files.
+//!
+//! **Invariants.** Ids have the length and the alphabet of the contract.
+
+use jiff::{Timestamp, tz::TimeZone};
+use rand::{Rng, RngExt, rngs::StdRng};
+
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const DESKS: [&str; 8] = [
+    "invoices",
+    "reports",
+    "contracts",
+    "payroll",
+    "tenders",
+    "claims",
+    "audits",
+    "press",
+];
+const PEOPLE: [&str; 8] = [
+    "ada", "bob", "carol", "dan", "eve", "frank", "grace", "heidi",
+];
+const FILES: [&str; 6] = [
+    "offer.pdf",
+    "invoice.pdf",
+    "setup.exe",
+    "drawing.dwg",
+    "minutes.docx",
+    "ledger.xlsx",
+];
+
+/// `length` letters and digits.
+pub(super) fn alphanumeric(length: usize, rng: &mut StdRng) -> String {
+    (0..length)
+        .map(|_| char::from(*pick(ALPHABET, rng)))
+        .collect()
+}
+
+/// One of `items`, which must not be empty.
+pub(super) fn pick<'a, T>(items: &'a [T], rng: &mut impl Rng) -> &'a T {
+    let at = rng.random_range(0..items.len().max(1));
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index is within the bounds of a list that is never empty"
+    )]
+    &items[at]
+}
+
+/// The address of the `n`-th sender.
+pub(super) fn sender(n: usize) -> String {
+    let desk = DESKS.get(n % DESKS.len()).copied().unwrap_or_default();
+    match n / DESKS.len() {
+        0 => format!("{desk}@example.com"),
+        round => format!("{desk}.{round}@example.com"),
+    }
+}
+
+/// An address of a recipient.
+pub(super) fn recipient(n: usize, rng: &mut StdRng) -> String {
+    let number: u16 = rng.random_range(1..1000);
+    format!("{}.{number}.{n}@example.org", pick(&PEOPLE, rng))
+}
+
+/// A file name.
+pub(super) fn file(n: usize, rng: &mut StdRng) -> String {
+    format!("{n}-{}", pick(&FILES, rng))
+}
+
+/// `YYYYMMDD-HHMMSS-` and eight letters or digits (contract 4.2).
+pub(super) fn tracking_id(at: Timestamp, rng: &mut StdRng) -> String {
+    let begun = TimeZone::UTC.to_datetime(at);
+    format!(
+        "{:04}{:02}{:02}-{:02}{:02}{:02}-{}",
+        begun.year(),
+        begun.month(),
+        begun.day(),
+        begun.hour(),
+        begun.minute(),
+        begun.second(),
+        alphanumeric(8, rng)
+    )
+}

@@ -1,0 +1,299 @@
+//! The REST API: paths, headers, errors (contract, sections 1 to 5).
+//!
+//! **Invariants.** Every error code stands in the situation where the contract
+//! puts it.
+
+use std::time::{Duration, SystemTime};
+
+use hyper::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
+};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use rand::seq::SliceRandom;
+use serde_json::{Value, json};
+
+use super::{
+    Asked,
+    answers::{self, Frame},
+    fault::{self, Fault},
+    names,
+    world::World,
+};
+use crate::net::Body;
+
+/// The product keys that are known (contract, section 2).
+const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) date: Option<Timestamp>,
+    pub(super) retry_after: Option<u64>,
+    pub(super) location: Option<String>,
+}
+
+/// An error of the contract: status, code, text.
+type Refusal = (u16, u64, &'static str);
+
+/// Who asks.
+struct Caller {
+    address: String,
+    sender: Option<usize>,
+    client_id: String,
+}
+
+/// Answers a request of the REST API; a fault may spoil the answer.
+pub(super) fn answer(world: &mut World, asked: &Asked) -> (Reply, Option<Fault>) {
+    let path = asked.uri.path().to_owned();
+    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let endpoint = endpoint(&segments);
+    *world.requests.entry(endpoint).or_default() += 1;
+    let fault = world.faults.take(endpoint);
+    if fault.as_ref().is_some_and(Fault::expires_tokens) {
+        world.tokens.reset();
+    }
+    let result = route(world, asked, &segments);
+    let mut reply = match result {
+        Ok(data) => Reply::json(200, &data),
+        Err((status, code, text)) => Reply::error(status, code, text),
+    };
+    reply.date = Some(world.now());
+    (reply, fault)
+}
+
+/// The endpoint's name, for counting and for faults.
+fn endpoint(segments: &[&str]) -> &'static str {
+    match segments {
+        ["api", "clients"] => "clients",
+        ["api", "status"] => "api_status",
+        ["api", "users", _, "verification"] => "verification",
+        ["api", "users", _, "verification", "token"] => "verification_token",
+        ["api", "users", _, "transfers"] => "transfers",
+        ["api", "users", _, "transfers", _] => "transfer_status",
+        _ => "other",
+    }
+}
+
+fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Value, Refusal> {
+    let get = asked.method == hyper::Method::GET;
+    let post = asked.method == hyper::Method::POST;
+    match segments {
+        ["api", "status"] if get && world.api_minor >= 13 => {
+            let versions = json!([{"major": 1, "minor": world.api_minor}]);
+            Ok(json!({"apiVersions": {"uiApiVersions": versions}}))
+        }
+        ["api", "clients"] if get => {
+            check_versions(world, asked)?;
+            let client_id = names::alphanumeric(64, &mut world.rng);
+            Ok(data(&json!({"clientId": client_id})))
+        }
+        ["api", "users", address, "verification"] if get => {
+            let caller = caller(world, asked, address)?;
+            Ok(data(&verification(world, asked, &caller)))
+        }
+        ["api", "users", address, "verification", "token"] if post => {
+            let caller = caller(world, asked, address)?;
+            token(world, asked, &caller).map(|token| data(&token))
+        }
+        ["api", "users", address, "transfers"] if get => {
+            let caller = verified(world, asked, address)?;
+            list(world, asked, &caller).map(|items| data(&items))
+        }
+        ["api", "users", address, "transfers", id] if get => {
+            let caller = verified(world, asked, address)?;
+            status(world, &caller, id).map(|status| data(&status))
+        }
+        _ => Err((404, 1006, "Endpoint does not exist.")),
+    }
+}
+
+fn data(data: &Value) -> Value {
+    json!({"data": data, "meta": null})
+}
+
+fn verification(world: &World, asked: &Asked, caller: &Caller) -> Value {
+    let until = valid_until(world, asked, caller);
+    let registered = caller.client_id == world.client_id() && caller.sender.is_some();
+    let methods: &[&str] = if registered { &["clientId"] } else { &[] };
+    json!({
+        "verified": until.is_some(),
+        "validUntil": until.map(answers::date),
+        "verificationMethods": methods,
+    })
+}
+
+/// The client-id flow (contract 3.3): no code, an empty body or `{}`.
+fn token(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refusal> {
+    let body: Value = if asked.body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&asked.body).map_err(|_| (400, 1004, "Body is not JSON."))?
+    };
+    let has_code = body.get("verificationCode").is_some_and(|c| !c.is_null());
+    let registered = caller.client_id == world.client_id() && caller.sender.is_some();
+    if has_code || !registered {
+        return Err((403, 3002, "Invalid verification data."));
+    }
+    let token = names::alphanumeric(40, &mut world.rng);
+    let now = world.now();
+    let pair = (caller.client_id.as_str(), caller.address.as_str());
+    let until = world.tokens.grant(token.clone(), pair, now);
+    Ok(json!({"token": token, "validUntil": answers::date(until)}))
+}
+
+fn list(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refusal> {
+    let number = |name, default, most| match query(asked, name) {
+        None => Ok(default),
+        Some(text) => text
+            .parse::<usize>()
+            .ok()
+            .filter(|number| (1..=most).contains(number))
+            .ok_or((400, 1004, "Parameter has a wrong value.")),
+    };
+    let page = number("page", 1, usize::MAX)?;
+    let size = number("page-size", 10, 100)?;
+    let skipped = (page - 1).saturating_mul(size);
+    let frame = Frame {
+        sender: &caller.address,
+        base_url: &world.base_url,
+    };
+    let own = world.transfers.iter().rev();
+    let own = own.filter(|t| Some(t.sender) == caller.sender && !t.forgotten);
+    let mut items: Vec<_> = own
+        .skip(skipped)
+        .take(size)
+        .map(|transfer| answers::list_item(transfer, &frame, &mut world.rng))
+        .collect();
+    items.shuffle(&mut world.rng);
+    Ok(Value::Array(items))
+}
+
+fn status(world: &mut World, caller: &Caller, id: &str) -> Result<Value, Refusal> {
+    let missing = (404, 2003, "Entity does not exist.");
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let position = world.find(&id).ok_or(missing)?;
+    let transfer = world.transfers.get(position).ok_or(missing)?;
+    if Some(transfer.sender) != caller.sender {
+        return Err(missing);
+    }
+    let frame = Frame {
+        sender: &caller.address,
+        base_url: &world.base_url,
+    };
+    Ok(answers::status(transfer, &frame, &mut world.rng))
+}
+
+/// Checks headers and address of a call that needs no token.
+fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
+    check_versions(world, asked)?;
+    let client_id = parameter(asked, "x-cs-clientid", "client-id");
+    let client_id = client_id.ok_or((400, 1002, "Client id is missing."))?;
+    let alphanumeric = client_id.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !(50..=4000).contains(&client_id.len()) || !alphanumeric {
+        return Err((400, 1004, "Client id has a wrong format."));
+    }
+    let address = percent_decode_str(address).decode_utf8_lossy().into_owned();
+    let sides = address.split_once('@');
+    if !sides.is_some_and(|(local, host)| !local.is_empty() && host.contains('.')) {
+        return Err((400, 1005, "Email address is malformed."));
+    }
+    Ok(Caller {
+        sender: world.sender(&address),
+        address,
+        client_id,
+    })
+}
+
+/// The same, for a call that needs a token.
+fn verified(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
+    let caller = caller(world, asked, address)?;
+    match valid_until(world, asked, &caller) {
+        Some(_) => Ok(caller),
+        None => Err((401, 3002, "Verification token is wrong.")),
+    }
+}
+
+fn valid_until(world: &World, asked: &Asked, caller: &Caller) -> Option<Timestamp> {
+    let token = parameter(asked, "x-cs-verificationtoken", "verification-token")?;
+    let pair = (caller.client_id.as_str(), caller.address.as_str());
+    world.tokens.valid_until(&token, pair, world.now())
+}
+
+fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal> {
+    let number = |header, query| {
+        let text = parameter(asked, header, query).ok_or((400, 1002, "Version is missing."))?;
+        text.parse::<u32>()
+            .map_err(|_| (400, 1004, "Version is not a number."))
+    };
+    let major = number("x-cs-majorapiversion", "major-api-version")?;
+    let minor = number("x-cs-minimumminorapiversion", "minimum-minor-api-version")?;
+    let key = parameter(asked, "x-cs-productkey", "product-key");
+    if !key.is_none_or(|key| PRODUCT_KEYS.contains(&key.as_str())) {
+        return Err((400, 1004, "Product key is unknown."));
+    }
+    if major != 1 || minor > world.api_minor {
+        return Err((404, 2004, "API version is not supported."));
+    }
+    Ok(())
+}
+
+/// A header or its query twin; an empty one is absent.
+fn parameter(asked: &Asked, header: &str, twin: &str) -> Option<String> {
+    let value = asked.headers.get(header).and_then(|v| v.to_str().ok());
+    let own = value.map(str::to_owned).or_else(|| query(asked, twin));
+    own.filter(|value| !value.is_empty())
+}
+
+fn query(asked: &Asked, name: &str) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(asked.uri.query()?.as_bytes());
+    let mut named = pairs.filter(|(key, _)| key == name);
+    named.next().map(|(_, value)| value.into_owned())
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            body: body.to_string().into_bytes(),
+            date: None,
+            retry_after: None,
+            location: None,
+        }
+    }
+
+    /// The error envelope (contract 1.2), at top level.
+    pub(super) fn error(status: u16, code: u64, text: &str) -> Self {
+        Self::json(status, &json!({"errorCode": code, "errorMessage": text}))
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(fault::whole(self.body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, json);
+        if let Some(date) = self.date.and_then(http_date) {
+            headers.insert(DATE, date);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        let location = self.location.and_then(|to| HeaderValue::from_str(&to).ok());
+        if let Some(location) = location {
+            headers.insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A date as HTTP writes it; a date before 1970 is none.
+fn http_date(at: Timestamp) -> Option<HeaderValue> {
+    let since = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok()?;
+    let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH.checked_add(since)?);
+    HeaderValue::from_str(&text).ok()
+}

@@ -1,0 +1,240 @@
+//! One simulated transfer and what can happen to it (contract, section 7).
+//!
+//! **Invariants.** A transition that the life-cycle does not know is a
+//! conflict and changes nothing.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+/// The states, as the API spells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Processing,
+    Active,
+    Failed,
+    DeletedByExpiration,
+    DeletedByRevocation,
+    DeletedByAdmin,
+    DeletedBySecurity,
+    Unknown,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Processing,
+        Self::Active,
+        Self::Failed,
+        Self::DeletedByExpiration,
+        Self::DeletedByRevocation,
+        Self::DeletedByAdmin,
+        Self::DeletedBySecurity,
+        Self::Unknown,
+    ];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Processing => "PROCESSING",
+            Self::Active => "ACTIVE",
+            Self::Failed => "FAILED",
+            Self::DeletedByExpiration => "DELETED_BY_EXPIRATION",
+            Self::DeletedByRevocation => "DELETED_BY_REVOCATION",
+            Self::DeletedByAdmin => "DELETED_BY_ADMIN",
+            Self::DeletedBySecurity => "DELETED_BY_SECURITY",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    pub(super) fn label(self) -> String {
+        self.word().to_lowercase()
+    }
+
+    pub(super) const fn is_deleted(self) -> bool {
+        matches!(
+            self,
+            Self::DeletedByExpiration
+                | Self::DeletedByRevocation
+                | Self::DeletedByAdmin
+                | Self::DeletedBySecurity
+        )
+    }
+}
+
+/// How a file was retrieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Downloaded,
+    Viewed,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Happening {
+    Retrieved {
+        recipient: usize,
+        file: usize,
+        way: Way,
+    },
+    RecipientNotificationFailed(usize),
+    SenderNotificationFailed,
+    EmlFailed,
+    FileRemoved {
+        file: usize,
+        cause: String,
+    },
+    Entered(Stage),
+    /// The expiration date is moved to now; the cleanup task is still to come.
+    Expired,
+    Forgotten,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimFile {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) removed: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimRecipient {
+    pub(super) id: String,
+    pub(super) mail: String,
+    pub(super) password: String,
+    pub(super) notification_failed: bool,
+    /// File index, way and date of each retrieval.
+    pub(super) retrievals: Vec<(usize, Way, Timestamp)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SimTransfer {
+    pub(super) id: String,
+    pub(super) sender: usize,
+    pub(super) stage: Stage,
+    pub(super) passed: BTreeSet<Stage>,
+    pub(super) files: Vec<SimFile>,
+    pub(super) recipients: Vec<SimRecipient>,
+    pub(super) expires_at: Timestamp,
+    pub(super) processed_at: Timestamp,
+    pub(super) will_fail: bool,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) eml_failed: bool,
+    pub(super) sender_notification_failed: bool,
+    pub(super) forgotten: bool,
+}
+
+impl SimTransfer {
+    /// `warnings`: any of the four failures (contract, section 7).
+    pub(super) fn warns(&self) -> bool {
+        self.eml_failed
+            || self.sender_notification_failed
+            || self.files.iter().any(|file| file.removed.is_some())
+            || self.recipients.iter().any(|r| r.notification_failed)
+    }
+
+    pub(super) fn retrievals(&self, way: Way) -> usize {
+        let all = self.recipients.iter().flat_map(|r| &r.retrievals);
+        all.filter(|(_, how, _)| *how == way).count()
+    }
+
+    /// Lets `happening` come about at `at`.
+    ///
+    /// # Errors
+    /// With the reason if the present state does not permit it.
+    pub(super) fn happen(&mut self, happening: &Happening, at: Timestamp) -> Result<(), String> {
+        match happening {
+            Happening::Retrieved {
+                recipient,
+                file,
+                way,
+            } => self.retrieve((*recipient, *file), *way, at),
+            Happening::RecipientNotificationFailed(recipient) => {
+                self.lives()?;
+                let recipient = self.recipients.get_mut(*recipient);
+                let recipient = recipient.ok_or("no such recipient")?;
+                once(&mut recipient.notification_failed)
+            }
+            Happening::SenderNotificationFailed => {
+                self.lives()?;
+                once(&mut self.sender_notification_failed)
+            }
+            Happening::EmlFailed => {
+                self.lives()?;
+                once(&mut self.eml_failed)
+            }
+            Happening::FileRemoved { file, cause } => {
+                self.lives()?;
+                let file = self.files.get_mut(*file).ok_or("no such file")?;
+                if file.removed.is_some() {
+                    return Err("it has happened already".to_owned());
+                }
+                file.removed = Some(cause.clone());
+                Ok(())
+            }
+            Happening::Entered(stage) => self.enter(*stage, at),
+            Happening::Expired => {
+                self.must_be(Stage::Active)?;
+                self.expires_at = self.expires_at.min(at);
+                Ok(())
+            }
+            Happening::Forgotten => once(&mut self.forgotten),
+        }
+    }
+
+    fn retrieve(
+        &mut self,
+        (recipient, file): (usize, usize),
+        way: Way,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        self.must_be(Stage::Active)?;
+        let of = self.files.get(file).ok_or("no such file")?;
+        if of.removed.is_some() {
+            return Err("the file is removed".to_owned());
+        }
+        let recipient = self.recipients.get_mut(recipient);
+        let recipient = recipient.ok_or("no such recipient")?;
+        recipient.retrievals.push((file, way, at));
+        Ok(())
+    }
+
+    fn enter(&mut self, stage: Stage, at: Timestamp) -> Result<(), String> {
+        match stage {
+            Stage::Active | Stage::Failed => self.must_be(Stage::Processing)?,
+            stage if stage.is_deleted() => self.must_be(Stage::Active)?,
+            _ => return Err(format!("nothing enters {}", stage.label())),
+        }
+        if stage == Stage::Failed && self.files.iter().any(|file| file.removed.is_none()) {
+            return Err("a transfer fails when all of its files are removed".to_owned());
+        }
+        self.stage = stage;
+        self.passed.insert(stage);
+        if stage != Stage::Active {
+            self.ended_at = Some(at);
+        }
+        Ok(())
+    }
+
+    fn lives(&self) -> Result<(), String> {
+        match self.stage {
+            Stage::Processing | Stage::Active => Ok(()),
+            stage => Err(format!("the transfer is {}", stage.label())),
+        }
+    }
+
+    fn must_be(&self, stage: Stage) -> Result<(), String> {
+        if self.stage == stage {
+            return Ok(());
+        }
+        let (is, must) = (self.stage.label(), stage.label());
+        Err(format!("the transfer is {is} and not {must}"))
+    }
+}
+
+fn once(flag: &mut bool) -> Result<(), String> {
+    if *flag {
+        return Err("it has happened already".to_owned());
+    }
+    *flag = true;
+    Ok(())
+}
