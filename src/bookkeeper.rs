@@ -112,96 +112,52 @@ fn take_in(ledger: &mut Ledger, settings: &metrics::Settings, observation: Obser
 fn tell(id: &SenderId, sender: &str, transfer: &TrackingId, event: &Event) {
     let server = id.server();
     let tracking_id = transfer.as_str();
+    macro_rules! say {
+        ($level:ident, $text:literal $(, $name:ident = $value:expr)*) => {
+            tracing::$level!(server, sender, tracking_id $(, $name = $value)*, $text)
+        };
+    }
     match event {
-        Event::Appeared => {
-            tracing::info!(server, sender, tracking_id, "a transfer appeared");
-        }
+        Event::Appeared => say!(info, "a transfer appeared"),
         Event::Entered(state) => {
-            let state = state.label();
-            tracing::info!(
-                server,
-                sender,
-                tracking_id,
-                state,
-                "a transfer entered a state"
-            );
+            say!(info, "a transfer entered a state", state = state.label());
         }
         Event::Retrieved {
             recipient,
             file,
             method,
             times,
-        } => {
-            let method = method.label();
-            tracing::info!(
-                server, sender, tracking_id, method, times,
-                recipient_id = %recipient, file_id = %file, "a file was retrieved"
-            );
-        }
-        Event::SenderNotificationFailed => {
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                "the upload summary could not be sent"
-            );
-        }
+        } => say!(
+            info,
+            "a file was retrieved",
+            method = method.label(),
+            times = times,
+            recipient_id = recipient,
+            file_id = file
+        ),
+        Event::SenderNotificationFailed => say!(warn, "the upload summary could not be sent"),
         Event::RecipientNotificationFailed { recipient } => {
-            let recipient_id = recipient.as_ref();
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                recipient_id,
-                "a recipient could not be notified"
+            say!(
+                warn,
+                "a recipient could not be notified",
+                recipient_id = recipient
             );
         }
         Event::FileRemoved { file, cause } => {
-            let (file_id, cause) = (file.as_ref(), cause.as_deref().unwrap_or_default());
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                file_id,
-                cause,
-                "a file was removed"
-            );
+            let cause = cause.as_deref().unwrap_or_default();
+            say!(warn, "a file was removed", file_id = file, cause = cause);
         }
-        Event::EmlCreationFailed => {
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                "the confidential message could not be created"
-            );
-        }
+        Event::EmlCreationFailed => say!(warn, "the confidential message could not be created"),
         Event::EndedUnretrieved(state) => {
-            let state = state.label();
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                state,
-                "a transfer ended unretrieved"
-            );
+            say!(warn, "a transfer ended unretrieved", state = state.label());
         }
         Event::Processed { took } => {
-            let seconds = took.as_secs_f64();
-            tracing::info!(
-                server,
-                sender,
-                tracking_id,
-                seconds,
-                "a transfer was processed"
+            say!(
+                info,
+                "a transfer was processed",
+                seconds = took.as_secs_f64()
             );
         }
-        Event::Vanished => {
-            tracing::warn!(
-                server,
-                sender,
-                tracking_id,
-                "a transfer vanished from the server"
-            );
-        }
+        Event::Vanished => say!(warn, "a transfer vanished from the server"),
     }
 }

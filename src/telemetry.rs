@@ -367,7 +367,10 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         telemetry.watch_sender(("prod", "invoices"), 60.0, &["timeout"]);
         let gathered = telemetry.registry().gather();
-        let names: Vec<_> = gathered.iter().map(|family| family.name()).collect();
+        let names: Vec<_> = gathered
+            .iter()
+            .map(prometheus::proto::MetricFamily::name)
+            .collect();
         assert!(names.contains(&POLLS.name), "{names:?}");
         assert!(names.contains(&BUILD_INFO.name), "{names:?}");
     }

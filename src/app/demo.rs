@@ -100,7 +100,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url());
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        start(&mut tasks, config, listeners, "/metrics")?;
+        start(&mut tasks, &config, listeners, "/metrics")?;
         say(&invitation);
         Ok(tasks.run().await)
     })

@@ -59,7 +59,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
     in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let listeners = bind(&options.listen).await?;
-        start(&mut tasks, config, listeners, &options.telemetry_path)?;
+        start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
     })
 }
@@ -98,7 +98,7 @@ async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
 /// Builds every part and hands it to the supervisor.
 fn start(
     tasks: &mut Supervisor,
-    config: Config,
+    config: &Config,
     listeners: Vec<TcpListener>,
     telemetry_path: &str,
 ) -> anyhow::Result<()> {
@@ -109,13 +109,13 @@ fn start(
     let now = clock.now().duration_since(Timestamp::UNIX_EPOCH);
     telemetry.config_loaded(now.as_secs_f64());
     tracing::info!("counters are kept in memory and begin at zero after a restart");
-    let sources = parts::clients(&config, clock, &telemetry)?;
-    parts::announce(&config, &telemetry);
+    let sources = parts::clients(config, clock, &telemetry)?;
+    parts::announce(config, &telemetry);
     let (out, inbox) = mpsc::channel(INBOX);
-    let ledger = Ledger::new(parts::ledger(&config));
-    let view = parts::metrics(&config);
+    let ledger = Ledger::new(parts::ledger(config));
+    let view = parts::metrics(config);
     let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
-    let plan = parts::poll(&config);
+    let plan = parts::poll(config);
     let poll = poll::run(sources, plan, clock, telemetry, out, tasks.stop());
     tasks.spawn("poll", poll);
     let books = bookkeeper::run(ledger, view, inbox, outlets, clock);

@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** No decision is made here but which value goes where.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -26,8 +26,8 @@ pub(super) fn clients(
     config: &Config,
     clock: Clock,
     telemetry: &Telemetry,
-) -> anyhow::Result<HashMap<String, Arc<Client>>> {
-    let mut clients = HashMap::new();
+) -> anyhow::Result<poll::Sources<Client>> {
+    let mut clients = poll::Sources::new();
     for server in &config.servers {
         let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
         let client = Client::new(&client_settings(server), budget, clock, telemetry.clone())

@@ -140,9 +140,9 @@ impl<'a> Table<'a> {
     /// A text.
     pub(super) fn text(&mut self, key: &'static str) -> Option<(Place, String)> {
         let (place, value) = self.take(key)?;
-        match value.into_inner() {
-            DeValue::String(text) => Some((place, text.into_owned())),
-            other => self.wrong_type(&place, &other, "a text in double quotes"),
+        match value.get_ref().as_str() {
+            Some(text) => Some((place, text.to_owned())),
+            None => self.wrong_type(&place, value.get_ref(), "a text in double quotes"),
         }
     }
 
@@ -165,14 +165,12 @@ impl<'a> Table<'a> {
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
         let (place, value) = self.take(key)?;
-        match value.into_inner() {
-            DeValue::Boolean(flag) => Some(flag),
-            other => self.wrong_type(&place, &other, "true or false, without quotes"),
-        }
+        let flag = value.get_ref().as_bool();
+        flag.or_else(|| self.wrong_type(&place, value.get_ref(), "true or false, without quotes"))
     }
 
     /// A whole number of at least `least`.
-    pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+    pub(super) fn number<T: FromStr + PartialOrd + Copy + std::fmt::Display>(
         &mut self,
         key: &'static str,
         least: T,
@@ -194,10 +192,7 @@ impl<'a> Table<'a> {
     /// A table.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Self> {
         let (place, value) = self.take(key)?;
-        match value.into_inner() {
-            DeValue::Table(table) => Some(self.nested(table, place)),
-            other => self.wrong_type(&place, &other, "a table"),
-        }
+        self.nested(value.into_inner(), place)
     }
 
     /// A list of tables, as `[[key]]` makes it.
@@ -222,10 +217,7 @@ impl<'a> Table<'a> {
                 line: self.lines.at(item.span().start),
                 key: format!("{}[{index}]", place.key),
             };
-            match item.into_inner() {
-                DeValue::Table(table) => tables.push(self.nested(table, place)),
-                other => drop(self.wrong_type::<()>(&place, &other, "a table")),
-            }
+            tables.extend(self.nested(item.into_inner(), place));
         }
         tables
     }
@@ -238,12 +230,10 @@ impl<'a> Table<'a> {
                 line: self.lines.at(span.start),
                 key: self.dotted(&key),
             };
-            match value.into_inner() {
-                DeValue::String(text) => texts.push((place, key, text.into_owned())),
-                other => {
-                    drop(self.wrong_type::<()>(&place, &other, "a text in double quotes"));
-                }
-            }
+            let text = value.get_ref().as_str().map(str::to_owned);
+            let text = text
+                .or_else(|| self.wrong_type(&place, value.get_ref(), "a text in double quotes"));
+            texts.extend(text.map(|text| (place, key, text)));
         }
         texts
     }
@@ -265,14 +255,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn nested(&self, table: DeTable<'a>, place: Place) -> Self {
+    fn nested(&self, value: DeValue<'a>, place: Place) -> Option<Self> {
+        let DeValue::Table(table) = value else {
+            return self.wrong_type(&place, &value, "a table");
+        };
         let path = place.key.clone();
-        Self::new(
-            table,
-            path,
-            place,
-            (self.lines.clone(), self.problems.clone()),
-        )
+        let shared = (self.lines.clone(), self.problems.clone());
+        Some(Self::new(table, path, place, shared))
     }
 
     fn wrong_type<T>(&self, place: &Place, found: &DeValue<'_>, expected: &str) -> Option<T> {

@@ -111,7 +111,7 @@ impl Default for SenderOptions {
     fn default() -> Self {
         Self {
             discover: true,
-            poll_interval: Duration::from_secs(60),
+            poll_interval: Duration::from_mins(1),
             processing_interval: Duration::from_secs(5),
             rare_interval: Duration::from_hours(1),
             keep_ended: Duration::from_hours(24),

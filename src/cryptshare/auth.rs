@@ -167,7 +167,7 @@ impl Login {
             // has to register the client id.
             let is_refused = error.reason() == Reason::Unauthorized;
             if is_refused {
-                error.as_reason(Reason::NotVerified)
+                error.with_reason(Reason::NotVerified)
             } else {
                 error
             }

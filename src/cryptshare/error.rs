@@ -50,7 +50,7 @@ impl Error {
         self
     }
 
-    pub(super) fn as_reason(mut self, reason: Reason) -> Self {
+    pub(super) const fn with_reason(mut self, reason: Reason) -> Self {
         self.reason = reason;
         self
     }

@@ -308,7 +308,8 @@ fn classify(error: &reqwest::Error) -> Reason {
 fn is_tls(error: &reqwest::Error) -> bool {
     has_cause(error, |cause| {
         let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
+        cause.is::<rustls::Error>()
+            || wrapped.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
     })
 }
 

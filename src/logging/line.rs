@@ -98,9 +98,10 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
-        match field.name() {
-            "message" => self.message = text,
-            name => self.rest.push((name, text.into())),
+        if field.name() == "message" {
+            self.message = text;
+        } else {
+            self.rest.push((field.name(), text.into()));
         }
     }
 }
@@ -111,10 +112,10 @@ fn logfmt(
 ) -> fmt::Result {
     let mut separator = "";
     for (name, value) in fields {
-        match value {
-            Value::String(text) if is_bare(&text) => write!(writer, "{separator}{name}={text}")?,
-            // JSON quotes a string just as logfmt needs it.
-            other => write!(writer, "{separator}{name}={other}")?,
+        // JSON quotes a string just as logfmt needs it.
+        match value.as_str().filter(|text| is_bare(text)) {
+            Some(text) => write!(writer, "{separator}{name}={text}")?,
+            None => write!(writer, "{separator}{name}={value}")?,
         }
         separator = " ";
     }
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    async fn logged(format: Format) -> String {
+    fn logged(format: Format) -> String {
         let sink = Sink::default();
         let clock = Clock::anchored("2026-04-01T08:15:00.5Z".parse().unwrap());
         let settings = Settings {
@@ -181,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_event_is_one_line_of_logfmt() {
         assert_eq!(
-            logged(Format::Logfmt).await,
+            logged(Format::Logfmt),
             "time=2026-04-01T08:15:00.500Z level=info target=cryptshare_exporter::test \
              msg=\"it happened\" cause=\"a \\\"b\\\"\\nc\" times=2\n"
         );
@@ -189,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_event_is_one_object_of_json() {
-        let line = logged(Format::Json).await;
+        let line = logged(Format::Json);
         let object: Value = serde_json::from_str(line.trim()).unwrap();
         assert_eq!(object["time"], "2026-04-01T08:15:00.500Z");
         assert_eq!(object["cause"], "a \"b\"\nc");

@@ -19,14 +19,18 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 
 /// The catalog as a table for people.
 pub fn markdown() -> String {
-    let mut table = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
-    for metric in all() {
-        let labels = metric.labels.join(", ");
+    let head = ["| metric | type | labels | meaning |", "|---|---|---|---|"];
+    let row = |metric: &Metric| {
+        let (labels, word) = (metric.labels.join(", "), metric.kind.text_word());
         let Metric { name, help, .. } = metric;
-        let word = metric.kind.text_word();
-        table += &format!("| `{name}` | {word} | {labels} | {help} |\n");
-    }
-    table
+        format!("| `{name}` | {word} | {labels} | {help} |")
+    };
+    let lines: Vec<_> = head
+        .map(str::to_owned)
+        .into_iter()
+        .chain(all().map(row))
+        .collect();
+    lines.join("\n")
 }
 
 /// The catalog as JSON: an array of objects.

@@ -13,12 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// A body that may fail in its middle.
@@ -61,7 +56,13 @@ where
             },
             () = stop.cancelled() => break,
         };
-        let connection = graceful.watch(connect(stream, answer.clone()));
+        let answer = answer.clone();
+        let service = service_fn(move |request| {
+            let answered = answer(request);
+            async move { Ok::<_, Infallible>(answered.await) }
+        });
+        let connection = protocol().serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
         connections.spawn(async move {
             // A peer that breaks off or talks nonsense is none of our failures.
             let ended = connection.await;
@@ -81,33 +82,15 @@ where
     }
 }
 
-fn connect<F, R>(
-    stream: TcpStream,
-    answer: F,
-) -> http1::Connection<
-    TokioIo<TcpStream>,
-    impl hyper::service::Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
-    >,
->
-where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
-    R: Future<Output = Response<Body>> + Send + 'static,
-{
-    let service = service_fn(move |request| {
-        let answered = answer(request);
-        async move { Ok::<_, Infallible>(answered.await) }
-    });
-    http1::Builder::new()
+fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
         .half_close(true)
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .auto_date_header(false);
+    protocol
 }
 
 /// A panic while answering is a fault of ours: it ends the process by name.

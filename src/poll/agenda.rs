@@ -99,9 +99,10 @@ impl Agenda {
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
         let watched = self.watched.entry(reading.id.clone()).or_default();
         let state = reading.state.or(watched.state);
-        watched.reads = match watched.state == state {
-            true => watched.reads.saturating_add(1),
-            false => 0,
+        watched.reads = if watched.state == state {
+            watched.reads.saturating_add(1)
+        } else {
+            0
         };
         watched.state = state;
         let delay = self.plan.intervals.until_next_read(state, watched.reads);
@@ -126,9 +127,11 @@ impl Agenda {
     pub(super) fn gone(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
         let was_found = self.watched.get(id).is_some_and(|w| w.state.is_some());
         let is_named = self.plan.named.contains(id);
-        let delay = match was_found {
-            true => self.plan.intervals.rare.max(self.plan.intervals.normal),
-            false => self.plan.intervals.normal,
+        let normal = self.plan.intervals.normal;
+        let delay = if was_found {
+            self.plan.intervals.rare.max(normal)
+        } else {
+            normal
         };
         if is_named {
             self.due.push(now + jittered(delay, rng), id.clone());

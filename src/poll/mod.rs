@@ -17,7 +17,7 @@ pub mod source;
 use std::time::Duration;
 
 pub use policy::Intervals;
-pub use run::run;
+pub use run::{Sources, run};
 pub use source::{Failure, Source};
 
 use crate::model::{SenderId, TrackingId};

@@ -75,9 +75,9 @@ mod tests {
     use super::*;
 
     const INTERVALS: Intervals = Intervals {
-        normal: Duration::from_secs(60),
+        normal: Duration::from_mins(1),
         processing: Duration::from_secs(5),
-        rare: Duration::from_secs(3600),
+        rare: Duration::from_hours(1),
     };
 
     #[test]

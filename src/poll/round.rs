@@ -74,9 +74,10 @@ pub(super) async fn run<S: Source>(
     }
     if outcome.failure.is_none() {
         let due = agenda.take_due(Instant::now());
-        outcome = match due.is_empty() && !lists {
-            true => verify(agenda, context).await,
-            false => inspect_all(agenda, context, due, rng).await,
+        outcome = if due.is_empty() && !lists {
+            verify(agenda, context).await
+        } else {
+            inspect_all(agenda, context, due, rng).await
         };
         // A listing that was read proves that the round could talk.
         if lists && let Some(failure) = outcome.failure.take() {
@@ -188,10 +189,7 @@ async fn send<S>(agenda: &Agenda, context: &Context<S>, finding: Finding) {
 
 impl Reads {
     fn note(&mut self, answer: &Result<Transfer, Failure>) {
-        let failure = match answer {
-            Ok(_) => None,
-            Err(failure) => Some(failure),
-        };
+        let failure = answer.as_ref().err();
         match failure {
             Some(failure) if concerns_the_server(failure.reason) => self.bad_in_a_row += 1,
             None | Some(_) => {

@@ -3,7 +3,11 @@
 //! **Invariants.** Owns the queue and every agenda; a round borrows its agenda
 //! by being handed it, and returns it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::{SeedableRng, rngs::StdRng};
@@ -33,6 +37,9 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// `Retry-After` is honoured up to this long.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// The servers by name.
+pub type Sources<S> = BTreeMap<String, Arc<S>>;
 
 /// Everything about one sender that outlives a round.
 struct Desk<S> {
@@ -64,7 +71,7 @@ struct Done<S> {
 /// # Errors
 /// Never; a panic in a round is passed on.
 pub async fn run<S: Source>(
-    sources: HashMap<String, Arc<S>>,
+    sources: Sources<S>,
     settings: Settings,
     clock: Clock,
     telemetry: Telemetry,
@@ -102,7 +109,7 @@ pub async fn run<S: Source>(
 }
 
 fn desks<S>(
-    sources: &HashMap<String, Arc<S>>,
+    sources: &Sources<S>,
     settings: Settings,
     clock: Clock,
     out: &mpsc::Sender<Observation>,

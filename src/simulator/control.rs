@@ -12,7 +12,7 @@ use super::{
     Asked,
     fault::Fault,
     rest::Reply,
-    transfer::{Happening, Stage, Way},
+    transfer::{Happening, Outcome as Ending, Stage, Way},
     truth,
     world::World,
 };
@@ -121,9 +121,9 @@ fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
     let sender = sender.ok_or((404, "there is no such sender".to_owned()))?;
     let mut plan = world.plan();
     plan.sender = sender;
-    plan.will_fail = match wanted.outcome.as_deref() {
-        None | Some("active") => false,
-        Some("failed") => true,
+    plan.outcome = match wanted.outcome.as_deref() {
+        None | Some("active") => Ending::Active,
+        Some("failed") => Ending::Failed,
         Some(_) => return Err((400, "outcome is active or failed".to_owned())),
     };
     if let Some(files) = wanted.files {

@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::{
     names,
-    transfer::{Happening, SimTransfer, Stage, Way},
+    transfer::{Happening, Outcome, SimTransfer, Stage, Way},
     world::World,
 };
 
@@ -43,7 +43,7 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
         let begun = now.checked_sub(age).unwrap_or(now);
         let mut plan = world.plan();
         plan.retention = Duration::from_secs(world.rng.random_range(90_000..900_000));
-        plan.will_fail = false;
+        plan.outcome = Outcome::Active;
         let position = world.create(plan, begun);
         settle(world, position, n, begun);
     }
@@ -109,7 +109,9 @@ fn by_the_clock(world: &mut World, at: Timestamp) {
             .ended_at
             .is_some_and(|end| since(end) >= FORGET_AFTER);
         match transfer.stage {
-            Stage::Processing if processed && transfer.will_fail => fail(world, position, at),
+            Stage::Processing if processed && transfer.outcome == Outcome::Failed => {
+                fail(world, position, at);
+            }
             Stage::Processing if processed => {
                 enter(world, position, Stage::Active, at);
                 if world.time.runs() {
@@ -117,10 +119,16 @@ fn by_the_clock(world: &mut World, at: Timestamp) {
                 }
             }
             Stage::Active if overdue => enter(world, position, Stage::DeletedByExpiration, at),
-            _ if old && !transfer.forgotten => {
-                drop(world.happen(position, &Happening::Forgotten, at))
+            Stage::Processing | Stage::Active | Stage::Unknown => {}
+            Stage::Failed
+            | Stage::DeletedByExpiration
+            | Stage::DeletedByRevocation
+            | Stage::DeletedByAdmin
+            | Stage::DeletedBySecurity => {
+                if old && !transfer.forgotten {
+                    drop(world.happen(position, &Happening::Forgotten, at));
+                }
             }
-            _ => {}
         }
     }
 }

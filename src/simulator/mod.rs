@@ -90,7 +90,7 @@ impl Simulator {
     pub async fn bind(at: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
-        let world = World::new(scenario, format!("http://{address}"));
+        let world = World::new(&scenario, format!("http://{address}"));
         Ok(Self {
             listener,
             address,

@@ -88,6 +88,15 @@ pub(super) enum Happening {
     Forgotten,
 }
 
+/// How processing will end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// At least one file is good.
+    Active,
+    /// All files are removed.
+    Failed,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct SimFile {
     pub(super) id: String,
@@ -116,7 +125,7 @@ pub(super) struct SimTransfer {
     pub(super) recipients: Vec<SimRecipient>,
     pub(super) expires_at: Timestamp,
     pub(super) processed_at: Timestamp,
-    pub(super) will_fail: bool,
+    pub(super) outcome: Outcome,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) eml_failed: bool,
     pub(super) sender_notification_failed: bool,
@@ -201,8 +210,13 @@ impl SimTransfer {
     fn enter(&mut self, stage: Stage, at: Timestamp) -> Result<(), String> {
         match stage {
             Stage::Active | Stage::Failed => self.must_be(Stage::Processing)?,
-            stage if stage.is_deleted() => self.must_be(Stage::Active)?,
-            _ => return Err(format!("nothing enters {}", stage.label())),
+            Stage::DeletedByExpiration
+            | Stage::DeletedByRevocation
+            | Stage::DeletedByAdmin
+            | Stage::DeletedBySecurity => self.must_be(Stage::Active)?,
+            Stage::Processing | Stage::Unknown => {
+                return Err(format!("nothing enters {}", stage.label()));
+            }
         }
         if stage == Stage::Failed && self.files.iter().any(|file| file.removed.is_none()) {
             return Err("a transfer fails when all of its files are removed".to_owned());
@@ -216,10 +230,10 @@ impl SimTransfer {
     }
 
     fn lives(&self) -> Result<(), String> {
-        match self.stage {
-            Stage::Processing | Stage::Active => Ok(()),
-            stage => Err(format!("the transfer is {}", stage.label())),
+        if matches!(self.stage, Stage::Processing | Stage::Active) {
+            return Ok(());
         }
+        Err(format!("the transfer is {}", self.stage.label()))
     }
 
     fn must_be(&self, stage: Stage) -> Result<(), String> {

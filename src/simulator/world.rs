@@ -16,7 +16,7 @@ use super::{
     fault::Faults,
     life, names,
     time::Time,
-    transfer::{Happening, SimFile, SimRecipient, SimTransfer, Stage},
+    transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
     truth::Totals,
     verification::Tokens,
 };
@@ -48,11 +48,11 @@ pub(super) struct Plan {
     pub(super) recipients: Vec<String>,
     pub(super) processing: Duration,
     pub(super) retention: Duration,
-    pub(super) will_fail: bool,
+    pub(super) outcome: Outcome,
 }
 
 impl World {
-    pub(super) fn new(scenario: Scenario, base_url: String) -> Self {
+    pub(super) fn new(scenario: &Scenario, base_url: String) -> Self {
         let mut rng = StdRng::seed_from_u64(scenario.seed);
         let client_id = names::alphanumeric(64, &mut rng);
         let senders: Vec<_> = (0..scenario.senders.max(1)).map(names::sender).collect();
@@ -137,7 +137,7 @@ impl World {
             recipients,
             expires_at: at.checked_add(plan.retention).unwrap_or(Timestamp::MAX),
             processed_at: at.checked_add(plan.processing).unwrap_or(Timestamp::MAX),
-            will_fail: plan.will_fail,
+            outcome: plan.outcome,
             ended_at: None,
             eml_failed: false,
             sender_notification_failed: false,
@@ -188,7 +188,11 @@ impl World {
             recipients,
             processing: Duration::from_secs(rng.random_range(20..400)),
             retention: Duration::from_secs(rng.random_range(3_600..4 * 86_400)),
-            will_fail: rng.random_bool(0.08),
+            outcome: if rng.random_bool(0.08) {
+                Outcome::Failed
+            } else {
+                Outcome::Active
+            },
         }
     }
 }

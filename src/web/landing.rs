@@ -18,9 +18,10 @@ const STYLE: &str = include_str!("landing.css");
 /// The page.
 pub(super) fn page(status: &Status, telemetry_path: &str) -> String {
     let mut html = String::new();
-    // Writing to a string cannot fail.
-    drop(write_page(&mut html, status, telemetry_path));
-    html
+    match write_page(&mut html, status, telemetry_path) {
+        Ok(()) => html,
+        Err(fmt::Error) => "The page could not be written.".to_owned(),
+    }
 }
 
 fn write_page(html: &mut String, status: &Status, telemetry_path: &str) -> fmt::Result {
