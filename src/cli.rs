@@ -74,7 +74,7 @@ struct LogArgs {
         global = true,
         help_heading = "Logging"
     )]
-    level: logging::Level,
+    log_level: logging::Level,
     /// How a line is written: logfmt, json
     #[arg(
         long = "log.format",
@@ -83,7 +83,7 @@ struct LogArgs {
         global = true,
         help_heading = "Logging"
     )]
-    format: logging::Format,
+    log_format: logging::Format,
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,8 +143,8 @@ enum CatalogWord {
 pub fn main() -> ExitCode {
     let Cli { command, run, log } = Cli::parse();
     let log = logging::Settings {
-        level: log.level,
-        format: log.format,
+        level: log.log_level,
+        format: log.log_format,
     };
     match command {
         None if run.config_check => check(&run.config_file),

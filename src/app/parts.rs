@@ -30,14 +30,19 @@ pub(super) fn clients(
     let mut clients = poll::Sources::new();
     for server in &config.servers {
         let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
-        let client = Client::new(&client_settings(server), budget, clock, telemetry.clone())
-            .with_context(|| format!("failed to set up the client of server {}", server.name))?;
+        let client = Client::new(
+            &client_settings(config, server),
+            budget,
+            clock,
+            telemetry.clone(),
+        )
+        .with_context(|| format!("failed to set up the client of server {}", server.name))?;
         clients.insert(server.name.clone(), Arc::new(client));
     }
     Ok(clients)
 }
 
-fn client_settings(server: &Server) -> cryptshare::Settings {
+fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
     let sender = |sender: &Sender| cryptshare::SenderSettings {
         id: sender.id.clone(),
         address: sender.address.clone(),
@@ -52,6 +57,7 @@ fn client_settings(server: &Server) -> cryptshare::Settings {
         read_timeout: server.read_timeout,
         request_timeout: server.request_timeout,
         max_response_bytes: server.max_response_bytes,
+        token_directory: config.state_directory.as_ref().map(|d| d.join("tokens")),
         senders: server.senders.iter().map(sender).collect(),
     }
 }

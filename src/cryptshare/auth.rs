@@ -5,7 +5,7 @@
 //! a refused renewal nobody asks again before the pause is over, however many
 //! reads wait.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -14,6 +14,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     Endpoint, Error,
+    tokens::TokenFile,
     translate::date,
     transport::{Call, Transport},
     wire::{Envelope, Object, TokenAnswer},
@@ -35,7 +36,8 @@ pub(super) struct Login {
     pub(super) address: String,
     /// `Accept-Language`.
     pub(super) language: String,
-    held: std::sync::Arc<Mutex<Held>>,
+    file: TokenFile,
+    held: Arc<Mutex<Held>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,11 +62,24 @@ struct Refusal {
 }
 
 impl Login {
-    pub(super) fn new(address: String, language: String) -> Self {
+    /// A login that takes up the token that an earlier process has kept.
+    pub(super) fn new(address: String, language: String, file: TokenFile) -> Self {
+        let kept = file.read().map(|(secret, valid_until)| Token {
+            secret,
+            valid_until,
+            // Its age is not known, so only its end counts.
+            renew_at: valid_until.and_then(|until| until.checked_sub(RENEW_AHEAD).ok()),
+            number: 0,
+        });
+        let held = Held {
+            token: kept,
+            ..Held::default()
+        };
         Self {
             address,
             language,
-            held: std::sync::Arc::default(),
+            file,
+            held: Arc::new(Mutex::new(held)),
         }
     }
 
@@ -150,6 +165,9 @@ impl Login {
             ..token
         };
         held.token = Some(token.clone());
+        if let Err(error) = self.file.write(&token.secret, token.valid_until) {
+            tracing::warn!(%error, "the verification token could not be kept on disk");
+        }
         Ok(token)
     }
 

@@ -13,6 +13,7 @@ use super::{
     BuildError, Endpoint, Error, Settings,
     auth::Login,
     paging::{Listing, Page},
+    tokens::TokenFile,
     translate::{self, Notes},
     transport::{Call, Transport},
     wire::{Envelope, ListItem, Object, Shape, Told, TransferStatus, VerificationAnswer},
@@ -45,7 +46,10 @@ impl Client {
         telemetry: Telemetry,
     ) -> Result<Self, BuildError> {
         let login = |sender: &super::SenderSettings| {
-            let login = Login::new(sender.address.clone(), sender.language.clone());
+            let directory = settings.token_directory.as_deref();
+            let file = directory.map(|d| TokenFile::new(d, &sender.id, &settings.client_id));
+            let (address, language) = (sender.address.clone(), sender.language.clone());
+            let login = Login::new(address, language, file.unwrap_or_default());
             (sender.id.clone(), login)
         };
         Ok(Self {

@@ -11,11 +11,12 @@ mod auth;
 mod client;
 mod error;
 mod paging;
+mod tokens;
 mod translate;
 mod transport;
 mod wire;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// Larger answers are refused.
     pub max_response_bytes: u64,
+    /// Where tokens are kept; in memory alone if nowhere.
+    pub token_directory: Option<PathBuf>,
     /// Who asks.
     pub senders: Vec<SenderSettings>,
 }

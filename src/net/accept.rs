@@ -88,8 +88,7 @@ fn protocol() -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
-        .half_close(true)
-        .auto_date_header(false);
+        .half_close(true);
     protocol
 }
 

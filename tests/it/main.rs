@@ -1,3 +1,18 @@
-//! One binary for every story that needs a socket or a process.
+//! One binary for every story that needs a socket, a process or a real tool.
 
-fn main() {}
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a rig panics where a test fails"
+)]
+#![expect(unreachable_pub, reason = "the rig is public within this binary")]
+
+mod architecture;
+mod canary;
+mod cli;
+mod config;
+mod faults;
+mod judges;
+mod rig;
+mod truth;
+mod web;

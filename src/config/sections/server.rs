@@ -135,6 +135,10 @@ fn senders(
     around: &Surroundings,
 ) -> Vec<Sender> {
     let mut senders: Vec<Read> = Vec::new();
+    if !table.is_told("sender") && !table.is_told("transfer") {
+        let remedy = "add a [[server.sender]] or a [[server.transfer]]";
+        table.wrong("the server has nothing to watch", remedy);
+    }
     for sender in table.tables("sender") {
         senders.extend(sender_entry(sender, server, options, &senders));
     }
@@ -151,10 +155,6 @@ fn senders(
             continue;
         }
         file_transfer(&mut senders, place, (server, address), named, options);
-    }
-    if senders.is_empty() {
-        let remedy = "add a [[server.sender]] or a [[server.transfer]]";
-        table.wrong("the server has nothing to watch", remedy);
     }
     senders.into_iter().map(|read| read.sender).collect()
 }

@@ -1,0 +1,174 @@
+//! The arrows and the rooms, held to what ARCHITECTURE.md says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each part and what it may import.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    ("lib", &[]),
+    ("cli", &["app", "config", "logging", "telemetry"]),
+    ("config", &["model"]),
+    (
+        "poll",
+        &["backoff", "clock", "cryptshare", "model", "telemetry"],
+    ),
+    (
+        "metrics",
+        &[
+            "exposition",
+            "ledger",
+            "metric",
+            "model",
+            "process",
+            "telemetry",
+        ],
+    ),
+    (
+        "bookkeeper",
+        &[
+            "clock",
+            "exposition",
+            "ledger",
+            "metrics",
+            "model",
+            "status",
+        ],
+    ),
+    ("web", &["exposition", "net", "status", "telemetry"]),
+    ("simulator", &["net"]),
+    ("cryptshare", &["budget", "clock", "model", "telemetry"]),
+    ("ledger", &["model"]),
+    ("exposition", &["metric"]),
+    ("net", &[]),
+    ("process", &["metric"]),
+    ("lifecycle", &[]),
+    ("logging", &["clock"]),
+    ("model", &[]),
+    ("clock", &[]),
+    ("backoff", &[]),
+    ("budget", &[]),
+    ("metric", &[]),
+    ("status", &[]),
+    ("telemetry", &["metric"]),
+];
+
+/// `app` is the composition root: it may import everything.
+const ROOT: &str = "app";
+
+fn sources() -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from("src")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The part that a file belongs to.
+fn part(file: &Path) -> String {
+    let inside = file.strip_prefix("src").unwrap();
+    let first = inside.iter().next().unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The parts that a file names after `crate::`, its tests left out.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(heads(group)),
+            None => names.extend([word(rest)]),
+        }
+    }
+    names
+}
+
+/// The first word of each item of a brace group, nested groups skipped.
+fn heads(group: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut heads = vec![];
+    let mut item = String::new();
+    for c in group.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => heads.push(word(std::mem::take(&mut item).trim())),
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            other if depth == 0 => item.push(other),
+            _ => {}
+        }
+    }
+    heads.push(word(item.trim()));
+    heads.retain(|head| !head.is_empty());
+    heads
+}
+
+fn word(text: &str) -> String {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    text[..end.unwrap_or(text.len())].to_owned()
+}
+
+#[test]
+fn the_arrows_are_those_of_the_table() {
+    let table: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    for file in sources() {
+        let part = part(&file);
+        if part == ROOT {
+            continue;
+        }
+        let allowed = table.get(part.as_str());
+        let allowed = allowed.unwrap_or_else(|| panic!("{part} is not in the table"));
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            let is_own = import == part;
+            assert!(
+                is_own || allowed.contains(&import.as_str()),
+                "{} imports {import}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_has_its_room_its_doc_and_its_size() {
+    for file in sources() {
+        let text = fs::read_to_string(&file).unwrap();
+        let name = file.display();
+        assert!(text.starts_with("//!"), "{name} has no doc");
+        assert!(text.lines().count() <= 500, "{name} is too long");
+        let doc: String = text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .collect();
+        let is_shell = name.to_string() == "src/main.rs";
+        assert!(
+            is_shell || doc.contains("**Invariants.**"),
+            "{name} tells no invariants"
+        );
+        for odd in ["utils", "helpers", "common", "manager", "handler"] {
+            assert!(!name.to_string().contains(odd), "{name}");
+        }
+    }
+}
+
+#[test]
+fn architecture_md_names_every_part() {
+    let text = fs::read_to_string("ARCHITECTURE.md").unwrap();
+    for (part, _) in ARROWS {
+        assert!(text.contains(&format!("`{part}`")), "{part}");
+    }
+}

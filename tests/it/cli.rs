@@ -1,0 +1,129 @@
+//! The command line: exit codes, signals, what is printed.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::rig::{Exporter, Server, run, write};
+
+#[test]
+fn a_good_configuration_is_counted_and_a_bad_one_told_in_full() {
+    let directory = TempDir::new().unwrap();
+    let good = write(
+        directory.path(),
+        "good.toml",
+        &format!(
+            "[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+             [[server.sender]]\nemail = \"a@example.com\"\n",
+            "x".repeat(50)
+        ),
+    );
+    let (code, out, _) = run(&["--config.check", "--config.file", good.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(out.contains("servers: 1, senders: 1"), "{out}");
+    let bad = write(
+        directory.path(),
+        "bad.toml",
+        "[[server]]\nnam = 1\nurl = 2\n",
+    );
+    let (code, _, problems) = run(&["--config.check", "--config.file", bad.to_str().unwrap()]);
+    assert_eq!(code, 3);
+    for expect in [
+        "bad.toml:2: server[0].nam: unknown key; did you mean \"name\"?",
+        "bad.toml:3: server[0].url: is an integer; write a text in double quotes",
+        "there is no client id",
+        "the server has nothing to watch",
+    ] {
+        assert!(problems.contains(expect), "{expect} in {problems}");
+    }
+    let (code, _, problems) = run(&["--config.file", bad.to_str().unwrap()]);
+    assert_eq!(code, 3, "the exporter does not start: {problems}");
+    let (code, _, problem) = run(&["--config.check", "--config.file", "/nowhere.toml"]);
+    assert_eq!(code, 3);
+    assert!(
+        problem.contains("/nowhere.toml: cannot be read"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn usage_version_and_help() {
+    assert_eq!(run(&["--no-such-flag"]).0, 2);
+    assert_eq!(run(&["--web.telemetry-path", "metrics"]).0, 2);
+    let (code, version, _) = run(&["--version"]);
+    assert_eq!(code, 0);
+    assert!(version.starts_with("cryptshare-exporter 0."), "{version}");
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for flag in [
+        "--config.file",
+        "--config.check",
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--log.level",
+        "--log.format",
+        "Exit codes",
+    ] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn the_catalog_in_the_documents_is_the_catalog_of_the_program() {
+    let (_, catalog, _) = run(&["metrics"]);
+    let document = fs::read_to_string("docs/METRICS.md").unwrap();
+    assert!(
+        document.contains(catalog.trim_end()),
+        "docs/METRICS.md differs from `cryptshare-exporter metrics`"
+    );
+}
+
+#[tokio::test]
+async fn a_signal_drains_and_a_busy_port_is_named() {
+    let server = Server::start(&["--speed", "0", "--transfers", "2"]).await;
+    for signal in ["TERM", "INT"] {
+        let mut exporter = Exporter::watching(&server, &[]).await;
+        exporter
+            .is("cryptshare_up", &[("sender", &server.senders[0])], 1.0)
+            .await;
+        exporter.process.signal(signal);
+        assert_eq!(exporter.process.exit().await.code(), Some(0), "{signal}");
+    }
+    let exporter = Exporter::watching(&server, &[]).await;
+    let taken = exporter.url.strip_prefix("http://").unwrap();
+    let (code, _, error) = run(&["demo", "--web.listen-address", taken]);
+    assert_eq!(code, 1);
+    assert!(error.contains(taken), "{error}");
+}
+
+#[tokio::test]
+async fn json_logs_are_one_object_a_line() {
+    let directory = TempDir::new().unwrap();
+    let file = write(
+        directory.path(),
+        "exporter.toml",
+        &format!(
+            "[[server]]\nname = \"a\"\nurl = \"http://127.0.0.1:1\"\nclient_id = \"{}\"\n\
+             poll_interval = \"1s\"\n[[server.sender]]\nemail = \"a@example.com\"\n",
+            "x".repeat(50)
+        ),
+    );
+    let process = crate::rig::Process::start(&[
+        "--config.file",
+        file.to_str().unwrap(),
+        "--web.listen-address",
+        "127.0.0.1:0",
+        "--log.format",
+        "json",
+    ]);
+    let line = process
+        .line("the failure", |line| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            (object["msg"] == "polling fails").then_some(object)
+        })
+        .await;
+    assert_eq!(line["reason"], "unreachable");
+    assert_eq!(line["level"], "warn");
+    assert_eq!(line["server"], "a");
+    assert!(line["time"].as_str().unwrap().ends_with('Z'));
+}

@@ -1,0 +1,64 @@
+//! Paths, methods and headers.
+
+use reqwest::{Client, Method};
+
+use crate::rig::{Exporter, Server};
+
+#[tokio::test]
+async fn every_path_and_method_has_its_answer() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
+    let exporter = Exporter::watching(&server, &["--web.telemetry-path", "/m"]).await;
+    let client = Client::builder().build().unwrap();
+    let ask = async |method: Method, path: &str| {
+        let url = format!("{}{path}", exporter.url);
+        client.request(method, url).send().await.unwrap()
+    };
+    for (method, path, status) in [
+        (Method::GET, "/", 200),
+        (Method::GET, "/m?x=1", 200),
+        (Method::GET, "/metrics", 404),
+        (Method::GET, "/-/healthy", 200),
+        (Method::GET, "/-/ready", 200),
+        (Method::HEAD, "/m", 200),
+        (Method::POST, "/m", 405),
+        (Method::DELETE, "/", 405),
+        (Method::GET, "/nothing", 404),
+        (Method::POST, "/-/reload", 404),
+    ] {
+        let answer = ask(method.clone(), path).await;
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        assert!(answer.headers().contains_key("date"), "{method} {path}");
+    }
+    let metrics = ask(Method::GET, "/m").await;
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let head = ask(Method::HEAD, "/m").await;
+    assert!(
+        head.headers()["content-length"]
+            .to_str()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 1000
+    );
+    assert!(head.bytes().await.unwrap().is_empty());
+    assert_eq!(
+        ask(Method::POST, "/m").await.headers()["allow"],
+        "GET, HEAD"
+    );
+    let page = ask(Method::GET, "/").await;
+    assert!(
+        page.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("default-src 'none'")
+    );
+    assert!(
+        page.text()
+            .await
+            .unwrap()
+            .contains("<a href=\"/m\">Metrics</a>")
+    );
+}
