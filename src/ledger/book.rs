@@ -151,3 +151,97 @@ impl Book {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{State, Verification};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_775_000_000 + seconds).unwrap()
+    }
+
+    fn reading(id: &str, state: State) -> Transfer {
+        Transfer {
+            state: Some(state),
+            recipients: Some(Vec::new()),
+            ..Transfer::untold(TrackingId::parse(id).unwrap())
+        }
+    }
+
+    fn failing(id: &str, state: State) -> Transfer {
+        Transfer {
+            eml_creation_failed: Some(true),
+            ..reading(id, state)
+        }
+    }
+
+    #[test]
+    fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
+        let mut book = Book::new(Vec::new());
+        assert_eq!(book.list(vec![reading("a", State::Active)], at(0)), vec![]);
+        assert_eq!(book.inspect(&failing("a", State::Active), at(9)), vec![]);
+        assert_eq!(book.inspect(&failing("a", State::Active), at(10)), vec![]);
+        let ended = book.inspect(&failing("a", State::DeletedByAdmin), at(11));
+        assert_eq!(ended.len(), 2, "{ended:?}");
+    }
+
+    #[test]
+    fn what_appears_later_counts_from_its_beginning() {
+        let mut book = Book::new(Vec::new());
+        book.list(Vec::new(), at(0));
+        let listed = book.list(vec![reading("b", State::Active)], at(1));
+        assert_eq!(listed.len(), 3, "{listed:?}");
+        let inspected = book.inspect(&failing("b", State::Active), at(2));
+        assert_eq!(inspected.len(), 1, "{inspected:?}");
+    }
+
+    #[test]
+    fn a_named_transfer_that_is_discovered_later_is_new() {
+        let named = TrackingId::parse("c").unwrap();
+        let mut book = Book::new(vec![named]);
+        book.list(Vec::new(), at(0));
+        assert_eq!(book.not_found(), 1);
+        assert_eq!(book.list(vec![reading("c", State::Active)], at(1)).len(), 3);
+        assert_eq!(book.inspect(&failing("c", State::Active), at(2)).len(), 1);
+        assert_eq!(book.not_found(), 0);
+    }
+
+    #[test]
+    fn a_vanished_transfer_counts_once_and_revives_without_events() {
+        let mut book = Book::new(Vec::new());
+        book.list(Vec::new(), at(0));
+        book.list(vec![reading("d", State::Active)], at(1));
+        let id = TrackingId::parse("d").unwrap();
+        assert_eq!(book.lose(&id, at(2)), vec![(id.clone(), Event::Vanished)]);
+        assert_eq!(book.present().count(), 0);
+        assert_eq!(book.lose(&id, at(3)), vec![]);
+        assert_eq!(book.inspect(&reading("d", State::Active), at(4)), vec![]);
+        assert_eq!(book.present().count(), 1);
+        assert_eq!(book.lose(&id, at(5)), vec![]);
+    }
+
+    #[test]
+    fn an_ended_transfer_that_leaves_the_list_is_forgotten_after_90_days() {
+        let mut book = Book::new(Vec::new());
+        book.list(vec![reading("e", State::Failed)], at(0));
+        assert_eq!(book.list(Vec::new(), at(1)), vec![]);
+        assert_eq!((book.present().count(), book.entries.len()), (0, 1));
+        book.list(Vec::new(), at(91 * 86_400));
+        assert_eq!(book.entries.len(), 0);
+    }
+
+    #[test]
+    fn the_last_good_round_is_remembered_through_failures() {
+        let mut book = Book::new(Vec::new());
+        let round = |failure| Round {
+            failure,
+            clock_offset: None,
+            verified_until: Verification::Unknown,
+        };
+        book.note_round(round(None), at(1));
+        book.note_round(round(Some(crate::model::Reason::Timeout)), at(2));
+        let presence = book.presence.unwrap();
+        assert_eq!((presence.at, presence.good_at), (at(2), Some(at(1))));
+    }
+}

@@ -257,3 +257,6 @@ const fn raise(mark: &mut bool, told: Option<bool>) -> bool {
 fn count<T>(items: impl Iterator<Item = T>) -> u64 {
     items.fold(0, |sum, _| sum + 1)
 }
+
+#[cfg(test)]
+mod tests;

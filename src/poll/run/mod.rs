@@ -245,3 +245,6 @@ fn tell(
         (None, None) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
