@@ -32,6 +32,8 @@ pub struct Entry {
     pub record: Record,
     /// The first single reading is still to come and counts nothing.
     baseline_due: bool,
+    /// The transfer had ended when the first listing showed it.
+    ended_before: bool,
     /// Since when neither the listing nor a reading shows it.
     absent_since: Option<Timestamp>,
     vanished: bool,
@@ -56,6 +58,11 @@ impl Book {
     /// Whether the configuration names the transfer.
     pub fn is_named(&self, id: &TrackingId) -> bool {
         self.named.contains(id)
+    }
+
+    /// Whether the transfer had ended before we began to watch.
+    pub fn had_ended(&self, id: &TrackingId) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.ended_before)
     }
 
     /// How many transfers the configuration names that were never found.
@@ -120,6 +127,7 @@ impl Book {
         let before = (!is_new).then_some(entry.record);
         let (record, events) = merge(before, reading, at);
         entry.record = record;
+        entry.ended_before |= is_new && is_baseline && entry.record.has_ended();
         entry.absent_since = None;
         let counts = !entry.baseline_due;
         self.entries.insert(reading.id.clone(), entry);

@@ -72,8 +72,7 @@ fn candidate<'a>(
     record: &'a Record,
 ) -> Option<Candidate<'a>> {
     let is_named = s.book.is_named(id);
-    let ended_before = record.told == crate::model::record::Told::default();
-    if record.has_ended() && !is_named && (ended_before || has_lapsed(s, record)) {
+    if record.has_ended() && !is_named && (s.book.had_ended(id) || has_lapsed(s, record)) {
         return None;
     }
     let moment = |at: Option<Timestamp>| at.map_or(i128::MAX, Timestamp::as_nanosecond);

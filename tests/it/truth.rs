@@ -241,3 +241,31 @@ async fn a_named_transfer_that_was_never_found_is_told_until_it_comes() {
         Some(0.0)
     );
 }
+
+#[tokio::test]
+async fn what_had_ended_before_is_counted_and_not_shown_by_transfer() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "24"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    exporter
+        .is("cryptshare_transfers", &[("state", "failed")], 2.0)
+        .await;
+    exporter
+        .is("cryptshare_transfers", &[("state", "active")], 10.0)
+        .await;
+    exporter
+        .is("cryptshare_transfer_state", &[("state", "active")], 10.0)
+        .await;
+    let shown = exporter
+        .sum("cryptshare_transfer_state", &[("state", "failed")])
+        .await;
+    assert_eq!(shown, None);
+    let id = server.active_transfer().await;
+    let labels = [("tracking_id", id.as_str())];
+    exporter.is("cryptshare_transfer_state", &labels, 1.0).await;
+    server.happen(&id, "revoke", json!({})).await;
+    let ended = [
+        ("tracking_id", id.as_str()),
+        ("state", "deleted_by_revocation"),
+    ];
+    exporter.is("cryptshare_transfer_state", &ended, 1.0).await;
+}
