@@ -55,6 +55,12 @@ pub(super) struct Token {
     number: u64,
 }
 
+impl Token {
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| now < until)
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Refusal {
     reason: Reason,
@@ -87,9 +93,14 @@ impl Login {
     pub(super) async fn token(&self, transport: &Transport) -> Result<Token, Error> {
         let mut held = self.held.lock().await;
         let now = transport.server_now();
-        match &held.token {
-            Some(token) if token.renew_at.is_none_or(|at| now < at) => Ok(token.clone()),
-            _ => self.renew(&mut held, transport).await,
+        let known = held.token.clone();
+        match known {
+            Some(token) if token.renew_at.is_none_or(|at| now < at) => Ok(token),
+            known => {
+                // A renewal ahead of time may fail; the old token is good yet.
+                let renewed = self.renew(&mut held, transport).await;
+                renewed.or_else(|error| known.filter(|t| t.is_valid(now)).ok_or(error))
+            }
         }
     }
 
@@ -133,11 +144,9 @@ impl Login {
         let held = self.held.lock().await;
         let now = transport.server_now();
         match &held.token {
-            Some(token) if token.valid_until.is_none_or(|until| now < until) => {
-                Verification::Valid {
-                    until: token.valid_until,
-                }
-            }
+            Some(token) if token.is_valid(now) => Verification::Valid {
+                until: token.valid_until,
+            },
             None if held.refused.is_none() => Verification::Unknown,
             Some(_) | None => Verification::Missing,
         }

@@ -51,7 +51,8 @@ fn gauges(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
     let oldest = fresh().filter_map(|s| {
         let processing = |(_, record): (_, &Record)| {
             let is = record.state == Some(State::Processing);
-            record.processing_since.filter(|_| is)
+            let since = record.processing.map(|processing| processing.since);
+            since.filter(|_| is)
         };
         let first = s.book.present().filter_map(processing).min()?;
         Some(sample(s, &[], Value::Number(seconds(first))))

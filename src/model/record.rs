@@ -23,9 +23,10 @@ pub struct Record {
     pub passed: States,
     /// The last life-cycle word seen.
     pub state: Option<State>,
-    /// When the transfer was first seen processing, if that was its first
-    /// state; cleared once the duration is known.
-    pub processing_since: Option<Timestamp>,
+    /// The first life-cycle word seen.
+    pub first_state: Option<State>,
+    /// Its processing, once it was seen.
+    pub processing: Option<Processing>,
     /// When the transfer was first seen in a final state.
     pub ended_at: Option<Timestamp>,
     /// By recipient id.
@@ -65,6 +66,15 @@ pub struct Told {
     pub size_bytes: Option<u64>,
     /// Whether any reading told the retrievals.
     pub retrievals: bool,
+}
+
+/// The processing of a transfer, as our reads saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processing {
+    /// When the transfer was first seen processing.
+    pub since: Timestamp,
+    /// How long it took has been told.
+    pub is_told: bool,
 }
 
 /// What is remembered of one recipient.

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Asked,
     fault::Fault,
-    rest::Reply,
+    life,
+    reply::Reply,
     transfer::{Happening, Outcome as Ending, Stage, Way},
     truth,
     world::World,
@@ -56,7 +57,7 @@ type Outcome = Result<(u16, Value), (u16, String)>;
 
 /// Answers a request of the control API.
 pub(super) fn answer(world: &mut World, asked: &Asked) -> Reply {
-    world.advance();
+    life::live(world);
     let path = asked.uri.path().to_owned();
     let segments: Vec<_> = path.split('/').skip(2).collect();
     match route(world, asked, &segments) {
@@ -78,7 +79,7 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
         ["clock"] if post => {
             let Advance { advance_seconds } = body(asked)?;
             world.time.advance(Duration::from_secs(advance_seconds));
-            world.advance();
+            life::live(world);
             Ok((200, json!({"now": world.now().to_string()})))
         }
         ["requests"] if get => Ok((200, json!(world.requests))),

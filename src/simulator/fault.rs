@@ -4,7 +4,6 @@
 //! true.
 
 use std::{
-    convert::Infallible,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -19,7 +18,7 @@ use hyper::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::rest::Reply;
+use super::reply::Reply;
 use crate::net::Body;
 
 /// The faults in force.
@@ -173,11 +172,4 @@ impl HttpBody for HalfBody {
             (None, After::Break) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
         }
     }
-}
-
-/// A whole body, in the form that may also break.
-pub(super) fn whole(body: Vec<u8>) -> Body {
-    http_body_util::Full::new(Bytes::from(body))
-        .map_err(|never: Infallible| match never {})
-        .boxed()
 }

@@ -35,7 +35,8 @@ const CAUSES: [&str; 3] = [
     "The file could not be processed.",
 ];
 
-/// Fills the world with transfers of the last days, in every state.
+/// Fills the world with transfers of the last days, in every state; what
+/// happened to them is past and in no total.
 pub(super) fn populate(world: &mut World, transfers: usize) {
     let now = world.now();
     for n in 0..transfers {
@@ -49,6 +50,7 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
     }
     let by_age = |a: &SimTransfer, b: &SimTransfer| a.id.cmp(&b.id);
     world.transfers.sort_by(by_age);
+    world.mark();
 }
 
 /// Puts a transfer of the first population into one of the states in turn.

@@ -13,6 +13,7 @@ mod control;
 mod fault;
 mod life;
 mod names;
+mod reply;
 mod rest;
 mod time;
 mod transfer;
@@ -90,7 +91,8 @@ impl Simulator {
     pub async fn bind(at: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
-        let world = World::new(&scenario, format!("http://{address}"));
+        let mut world = World::new(&scenario, format!("http://{address}"));
+        life::populate(&mut world, scenario.transfers);
         Ok(Self {
             listener,
             address,
@@ -131,7 +133,7 @@ async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, REQUEST_BYTES).collect().await {
         Ok(body) => body.to_bytes().to_vec(),
-        Err(_) => return rest::Reply::error(400, 1004, "Unreadable body.").into_response(),
+        Err(_) => return reply::Reply::error(400, 1004, "Unreadable body.").into_response(),
     };
     let asked = Asked {
         method: head.method,
@@ -144,7 +146,7 @@ async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     }
     let (reply, fault) = {
         let mut world = world.lock();
-        world.advance();
+        life::live(&mut world);
         rest::answer(&mut world, &asked)
     };
     match fault {

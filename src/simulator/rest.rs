@@ -3,12 +3,6 @@
 //! **Invariants.** Every error code stands in the situation where the contract
 //! puts it.
 
-use std::time::{Duration, SystemTime};
-
-use hyper::{
-    Response, StatusCode,
-    header::{CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
-};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use rand::seq::SliceRandom;
@@ -17,24 +11,14 @@ use serde_json::{Value, json};
 use super::{
     Asked,
     answers::{self, Frame},
-    fault::{self, Fault},
+    fault::Fault,
     names,
+    reply::Reply,
     world::World,
 };
-use crate::net::Body;
 
 /// The product keys that are known (contract, section 2).
 const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
-
-/// An answer on its way.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) date: Option<Timestamp>,
-    pub(super) retry_after: Option<u64>,
-    pub(super) location: Option<String>,
-}
 
 /// An error of the contract: status, code, text.
 type Refusal = (u16, u64, &'static str);
@@ -252,48 +236,4 @@ fn query(asked: &Asked, name: &str) -> Option<String> {
     let pairs = url::form_urlencoded::parse(asked.uri.query()?.as_bytes());
     let mut named = pairs.filter(|(key, _)| key == name);
     named.next().map(|(_, value)| value.into_owned())
-}
-
-impl Reply {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            body: body.to_string().into_bytes(),
-            date: None,
-            retry_after: None,
-            location: None,
-        }
-    }
-
-    /// The error envelope (contract 1.2), at top level.
-    pub(super) fn error(status: u16, code: u64, text: &str) -> Self {
-        Self::json(status, &json!({"errorCode": code, "errorMessage": text}))
-    }
-
-    pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(fault::whole(self.body));
-        *response.status_mut() =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(CONTENT_TYPE, json);
-        if let Some(date) = self.date.and_then(http_date) {
-            headers.insert(DATE, date);
-        }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        let location = self.location.and_then(|to| HeaderValue::from_str(&to).ok());
-        if let Some(location) = location {
-            headers.insert(LOCATION, location);
-        }
-        response
-    }
-}
-
-/// A date as HTTP writes it; a date before 1970 is none.
-fn http_date(at: Timestamp) -> Option<HeaderValue> {
-    let since = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok()?;
-    let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH.checked_add(since)?);
-    HeaderValue::from_str(&text).ok()
 }

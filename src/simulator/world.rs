@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use super::{
     Scenario,
     fault::Faults,
-    life, names,
+    names,
     time::Time,
     transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
     truth::Totals,
@@ -71,8 +71,6 @@ impl World {
             senders,
         };
         world.mark();
-        life::populate(&mut world, scenario.transfers);
-        world.mark();
         world
     }
 
@@ -92,11 +90,6 @@ impl World {
 
     pub(super) fn now(&self) -> Timestamp {
         self.time.now()
-    }
-
-    /// Lets the world live until the present moment.
-    pub(super) fn advance(&mut self) {
-        life::live(self);
     }
 
     /// Begins the totals anew.

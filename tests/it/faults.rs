@@ -156,3 +156,24 @@ async fn a_token_outlives_a_restart_in_the_state_directory() {
     second.is("cryptshare_up", &[], 1.0).await;
     assert_eq!(second.sum(requests, &tokens).await, None);
 }
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    const TERM: u64 = 30 * 86_400;
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "5"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    let expiry = "cryptshare_verification_expiry_timestamp_seconds";
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    let before = exporter.sum(expiry, &[]).await.unwrap();
+    let almost = json!({"advance_seconds": TERM - 200});
+    server.post("clock", almost).await;
+    crate::rig::eventually("a later end of the token", async || {
+        let now = exporter.sum(expiry, &[]).await?;
+        (now > before + 86_400.0).then_some(())
+    })
+    .await;
+    let failures = exporter
+        .sum("cryptshare_exporter_poll_failures_total", &[])
+        .await;
+    assert_eq!(failures, Some(0.0));
+}

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     File, Recipient, Transfer,
-    record::{Record, Tally},
+    record::{Processing, Record, Tally},
     state::{Method, State},
 };
 
@@ -77,14 +77,13 @@ pub fn merge(
     if remembered.is_none() {
         events.push(Event::Appeared);
     }
-    let is_first = remembered.is_none();
     let mut record = remembered.unwrap_or_default();
     merge_flags(&mut record, reading, &mut events);
     merge_files(&mut record, reading, &mut events);
     merge_recipients(&mut record, reading, &mut events);
     if let Some(state) = reading.state {
         merge_state(&mut record, state, &mut events);
-        merge_times(&mut record, state, at, is_first, &mut events);
+        merge_times(&mut record, state, at, &mut events);
     }
     judge_end(&mut record, reading, &mut events);
     (record, events)
@@ -201,20 +200,25 @@ fn merge_state(record: &mut Record, state: State, events: &mut Vec<Event>) {
     }
 }
 
-fn merge_times(
-    record: &mut Record,
-    state: State,
-    at: Timestamp,
-    is_first: bool,
-    events: &mut Vec<Event>,
-) {
+fn merge_times(record: &mut Record, state: State, at: Timestamp, events: &mut Vec<Event>) {
+    let first = *record.first_state.get_or_insert(state);
     if state == State::Processing {
-        if is_first {
-            record.processing_since = Some(at);
-        }
-    } else if let Some(since) = record.processing_since.take() {
-        let took = Duration::try_from(at.duration_since(since)).unwrap_or_default();
-        events.push(Event::Processed { took });
+        record.processing.get_or_insert(Processing {
+            since: at,
+            is_told: false,
+        });
+    }
+    let has_gone_on = state == State::Active || state.is_final();
+    if let Some(processing) = &mut record.processing
+        && has_gone_on
+        && first == State::Processing
+        && !processing.is_told
+    {
+        processing.is_told = true;
+        let took = Duration::try_from(at.duration_since(processing.since));
+        events.push(Event::Processed {
+            took: took.unwrap_or_default(),
+        });
     }
     if state.is_final() && record.ended_at.is_none() {
         record.ended_at = Some(at);

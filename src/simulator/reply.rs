@@ -1,0 +1,81 @@
+//! An answer on its way, and how it is written.
+//!
+//! **Invariants.** An answer of the API has the simulated date, never the real
+//! one.
+
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::net::Body;
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) date: Option<Timestamp>,
+    pub(super) retry_after: Option<u64>,
+    pub(super) location: Option<String>,
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            body: body.to_string().into_bytes(),
+            date: None,
+            retry_after: None,
+            location: None,
+        }
+    }
+
+    /// The error envelope (contract 1.2), at top level.
+    pub(super) fn error(status: u16, code: u64, text: &str) -> Self {
+        Self::json(status, &json!({"errorCode": code, "errorMessage": text}))
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(whole(self.body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, json);
+        if let Some(date) = self.date.and_then(http_date) {
+            headers.insert(DATE, date);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        let location = self.location.and_then(|to| HeaderValue::from_str(&to).ok());
+        if let Some(location) = location {
+            headers.insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A date as HTTP writes it; a date before 1970 is none.
+fn http_date(at: Timestamp) -> Option<HeaderValue> {
+    let since = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok()?;
+    let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH.checked_add(since)?);
+    HeaderValue::from_str(&text).ok()
+}
+
+/// A whole body, in the form that may also break.
+fn whole(body: Vec<u8>) -> Body {
+    http_body_util::Full::new(Bytes::from(body))
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}
