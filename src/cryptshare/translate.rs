@@ -186,6 +186,8 @@ pub(super) fn date(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::cryptshare::wire::Envelope;
 
@@ -239,5 +241,67 @@ mod tests {
                 "status":{"state":null,"warnings":"yes","files":null,"sender":[]}}}"#,
         );
         assert_eq!(reading, Transfer::untold(reading.id.clone()));
+    }
+
+    /// The members that we read, with values of every type in their places.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        const NAMES: [&str; 14] = [
+            "data",
+            "status",
+            "transfer",
+            "state",
+            "warnings",
+            "sender",
+            "files",
+            "recipients",
+            "id",
+            "fileDownloads",
+            "downloads",
+            "downloadDate",
+            "size",
+            "trackingId",
+        ];
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(6, 64, 6, |inner| {
+            let member = (0..NAMES.len(), inner.clone());
+            let object = prop::collection::vec(member, 0..6).prop_map(|members| {
+                let own = |(name, value): (usize, _)| (NAMES[name].to_owned(), value);
+                serde_json::Value::Object(members.into_iter().map(own).collect())
+            });
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Into::into),
+                object
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_reader_fail(value in json()) {
+            let text = serde_json::json!({"data": value}).to_string();
+            let mut notes = Notes::default();
+            let status: Envelope<Object<TransferStatus>> = serde_json::from_str(&text).unwrap();
+            let id = TrackingId::parse("t").unwrap();
+            if let Some(Object(answer)) = status.data.value() {
+                transfer(&id, answer, &mut notes);
+            }
+            let list: Envelope<Vec<Told<Object<ListItem>>>> = serde_json::from_str(&text).unwrap();
+            let items = list.data.value().unwrap_or_default();
+            let count = u64::try_from(items.len()).unwrap();
+            let mut notes = Notes::default();
+            let kept = items.into_iter().filter_map(|item| list_item(item, &mut notes)).count();
+            prop_assert!(u64::try_from(kept).unwrap() + notes.rejected >= count);
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_fail(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(serde_json::from_slice::<Envelope<Object<TransferStatus>>>(&bytes));
+        }
     }
 }

@@ -69,6 +69,13 @@ impl State {
 
     /// The state that `word` names in any casing (contract 4.4); `Other` for
     /// an unknown word.
+    ///
+    /// ```
+    /// use cryptshare_exporter::model::State;
+    ///
+    /// assert_eq!(State::from_word("Deleted_by_admin"), State::DeletedByAdmin);
+    /// assert_eq!(State::from_word("ARCHIVED"), State::Other);
+    /// ```
     pub fn from_word(word: &str) -> Self {
         let known = |state: &Self| state.label().eq_ignore_ascii_case(word.trim());
         Self::ALL.into_iter().find(known).unwrap_or(Self::Other)

@@ -114,7 +114,11 @@ fn truth(world: &World) -> Value {
             json!({"totals": totals, "transfers": transfers}),
         );
     }
-    json!({"now": world.now().to_string(), "senders": senders})
+    json!({
+        "now": world.now().to_string(),
+        "totals": world.grand_totals,
+        "senders": senders,
+    })
 }
 
 fn create(world: &mut World, wanted: NewTransfer) -> Outcome {

@@ -5,7 +5,6 @@
 
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 use super::{
@@ -147,12 +146,11 @@ fn list(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refu
     };
     let own = world.transfers.iter().rev();
     let own = own.filter(|t| Some(t.sender) == caller.sender && !t.forgotten);
-    let mut items: Vec<_> = own
+    let items: Vec<_> = own
         .skip(skipped)
         .take(size)
         .map(|transfer| answers::list_item(transfer, &frame, &mut world.rng))
         .collect();
-    items.shuffle(&mut world.rng);
     Ok(Value::Array(items))
 }
 

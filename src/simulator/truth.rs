@@ -12,16 +12,16 @@ use super::transfer::{Happening, SimTransfer, Stage, Way};
 /// How often each thing has happened.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Totals {
-    pub(super) appeared: u64,
-    pub(super) retrievals: BTreeMap<&'static str, u64>,
-    pub(super) recipient_notification_failures: u64,
-    pub(super) sender_notification_failures: u64,
-    pub(super) eml_creation_failures: u64,
-    pub(super) files_removed: u64,
-    pub(super) files_removed_by_cause: BTreeMap<String, u64>,
-    pub(super) state_transitions: BTreeMap<String, u64>,
-    pub(super) ended_unretrieved: BTreeMap<String, u64>,
-    pub(super) forgotten: u64,
+    appeared: u64,
+    retrievals: BTreeMap<&'static str, u64>,
+    recipient_notification_failures: u64,
+    sender_notification_failures: u64,
+    eml_creation_failures: u64,
+    files_removed: u64,
+    files_removed_by_cause: BTreeMap<String, u64>,
+    state_transitions: BTreeMap<String, u64>,
+    ended_unretrieved: BTreeMap<String, u64>,
+    forgotten: u64,
 }
 
 impl Totals {
@@ -59,7 +59,13 @@ impl Totals {
         }
     }
 
-    pub(super) fn enter(&mut self, stage: Stage, transfer: &SimTransfer) {
+    /// Counts a transfer that has just been created.
+    pub(super) fn appear(&mut self, transfer: &SimTransfer) {
+        self.appeared += 1;
+        self.enter(Stage::Processing, transfer);
+    }
+
+    fn enter(&mut self, stage: Stage, transfer: &SimTransfer) {
         *self.state_transitions.entry(stage.label()).or_default() += 1;
         let retrieved = transfer.recipients.iter().any(|r| !r.retrievals.is_empty());
         if stage.is_deleted() && !retrieved {

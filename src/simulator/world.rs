@@ -32,7 +32,10 @@ pub(super) struct World {
     pub(super) base_url: String,
     /// Requests by endpoint.
     pub(super) requests: BTreeMap<&'static str, u64>,
+    /// By sender.
     pub(super) totals: Vec<Totals>,
+    /// Of all senders together.
+    pub(super) grand_totals: Totals,
     /// Oldest first.
     pub(super) transfers: Vec<SimTransfer>,
     pub(super) lived_until: Timestamp,
@@ -65,6 +68,7 @@ impl World {
             base_url,
             requests: BTreeMap::new(),
             totals: Vec::new(),
+            grand_totals: Totals::zero(),
             transfers: Vec::new(),
             lived_until: scenario.start,
             client_id,
@@ -95,6 +99,7 @@ impl World {
     /// Begins the totals anew.
     pub(super) fn mark(&mut self) {
         self.totals = vec![Totals::zero(); self.senders.len()];
+        self.grand_totals = Totals::zero();
     }
 
     /// The position of a transfer that the server still knows.
@@ -136,9 +141,9 @@ impl World {
             sender_notification_failed: false,
             forgotten: false,
         };
-        if let Some(totals) = self.totals.get_mut(plan.sender) {
-            totals.appeared += 1;
-            totals.enter(Stage::Processing, &transfer);
+        let own = self.totals.get_mut(plan.sender);
+        for totals in own.into_iter().chain([&mut self.grand_totals]) {
+            totals.appear(&transfer);
         }
         self.transfers.push(transfer);
         self.transfers.len() - 1
@@ -157,7 +162,8 @@ impl World {
         let transfer = self.transfers.get_mut(position);
         let transfer = transfer.ok_or("no such transfer")?;
         transfer.happen(happening, at)?;
-        if let Some(totals) = self.totals.get_mut(transfer.sender) {
+        let own = self.totals.get_mut(transfer.sender);
+        for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.count(happening, transfer);
         }
         Ok(())

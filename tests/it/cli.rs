@@ -127,3 +127,20 @@ async fn json_logs_are_one_object_a_line() {
     assert_eq!(line["server"], "a");
     assert!(line["time"].as_str().unwrap().ends_with('Z'));
 }
+
+#[tokio::test]
+async fn a_second_signal_aborts() {
+    let server = Server::start(&["--speed", "0", "--transfers", "2"]).await;
+    let mut exporter = Exporter::watching(&server, &[]).await;
+    // A scraper that has sent half a request keeps the drain waiting.
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let mut half = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut half, b"GET /metrics HTTP/1.1\r\nHo").unwrap();
+    exporter.polls(1.0).await;
+    exporter.process.signal("TERM");
+    let stopping = |line: &str| line.contains("msg=stopping").then_some(());
+    exporter.process.line("the first signal", stopping).await;
+    exporter.process.signal("TERM");
+    assert_eq!(exporter.process.exit().await.code(), Some(1));
+    drop(half);
+}

@@ -62,3 +62,25 @@ async fn every_path_and_method_has_its_answer() {
             .contains("<a href=\"/m\">Metrics</a>")
     );
 }
+
+#[tokio::test]
+async fn nonsense_on_the_socket_harms_nobody() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1000));
+    for nonsense in [
+        "\0\u{ff}\u{fe}",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        &long,
+        &many,
+    ] {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        // The exporter may hang up before it has read everything.
+        drop(std::io::Write::write_all(&mut socket, nonsense.as_bytes()));
+    }
+    assert_eq!(exporter.get("/-/healthy").await, "Healthy\n");
+    assert!(!exporter.samples().await.is_empty());
+}
