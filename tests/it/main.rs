@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod faults;
 mod judges;
+mod oracle;
 mod rig;
 mod truth;
 mod web;
