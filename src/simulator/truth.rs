@@ -91,13 +91,14 @@ pub(super) fn of_world(world: &World) -> Value {
             own.insert(transfer.id.clone(), of_transfer(transfer));
         }
     }
+    let verified = world.tokens.newest();
     let with_totals = world.senders().iter().zip(&world.totals).zip(transfers);
     let senders: Map<_, _> = with_totals
         .map(|((address, totals), transfers)| {
-            let verified_until = world.tokens.newest_of(address);
+            let verified_until = verified.get(address.to_lowercase().as_str());
             let told = json!({
                 "totals": totals,
-                "verified_until": verified_until.map(text),
+                "verified_until": verified_until.copied().map(text),
                 "transfers": transfers,
             });
             (address.clone(), told)

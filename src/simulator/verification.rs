@@ -48,11 +48,15 @@ impl Tokens {
         &self.handed_out
     }
 
-    /// The latest end of a token of `address`.
-    pub(super) fn newest_of(&self, address: &str) -> Option<Timestamp> {
-        let address = address.to_lowercase();
-        let own = self.good.values().filter(|grant| grant.address == address);
-        own.map(|grant| grant.valid_until).max()
+    /// By address in lower case, the latest end of its tokens.
+    pub(super) fn newest(&self) -> HashMap<&str, Timestamp> {
+        let mut newest = HashMap::new();
+        for grant in self.good.values() {
+            let end = newest.entry(grant.address.as_str());
+            let end = end.or_insert(grant.valid_until);
+            *end = grant.valid_until.max(*end);
+        }
+        newest
     }
 
     /// The end of `token`, if it is good for the pair.

@@ -267,6 +267,14 @@ impl Exporter {
         .await;
     }
 
+    /// Waits until each of `texts` has been logged.
+    pub async fn line_of_each(&self, texts: &[&str]) {
+        for text in texts {
+            let has = |line: &str| line.contains(text).then_some(());
+            self.process.line(text, has).await;
+        }
+    }
+
     /// Waits until every sender has been polled `more` times from now on.
     pub async fn polls(&self, more: f64) {
         let before = polls(&self.samples().await);
@@ -297,6 +305,10 @@ fn client() -> reqwest::Client {
 /// The address that a process says it listens on.
 pub async fn address(process: &Process) -> String {
     let found = process.line("the exporter's address", |line| {
+        if let Ok(line) = serde_json::from_str::<Value>(line) {
+            let address = line["address"].as_str()?;
+            return Some(format!("http://{address}"));
+        }
         let (_, address) = line.split_once("msg=listening address=")?;
         Some(format!("http://{address}"))
     });
