@@ -28,6 +28,13 @@ pub(super) fn client_id(table: &mut Table<'_>, around: &Surroundings) -> Option<
                     }
                     (place, secret)
                 }
+                // Somebody took the key of a file for that of the secret.
+                Err(_) if values::client_id(&name).is_ok() => {
+                    let wrong = "is no file, but may be the client id itself";
+                    let problem = place.problem(wrong, "write it into a file, and name that");
+                    table.problems.add(problem);
+                    return None;
+                }
                 Err(error) => {
                     let wrong = format!("{} cannot be read ({error})", path.display());
                     let remedy = "create the file with the client id as its only line";
