@@ -14,7 +14,7 @@ use crate::{
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger, metrics,
-    model::Reason,
+    model::{Reason, Scope},
     poll,
     status::Board,
     telemetry::Telemetry,
@@ -82,13 +82,12 @@ pub(super) fn poll(config: &Config) -> poll::Settings {
     let plan = |sender: &Sender| poll::SenderPlan {
         id: sender.id.clone(),
         label: sender.label().to_owned(),
-        discover: sender.options.discover,
+        scope: scope(sender),
         intervals: poll::Intervals {
             normal: sender.options.poll_interval,
             processing: sender.options.processing_interval,
             rare: sender.options.rare_interval,
         },
-        max_age: sender.options.max_age,
         named: named(sender),
     };
     let server = |server: &Server| poll::ServerPlan {
@@ -145,6 +144,13 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
         ready: Arc::default(),
     };
     (routes, Outlets { shelf, board })
+}
+
+const fn scope(sender: &Sender) -> Scope {
+    Scope {
+        discover: sender.options.discover,
+        max_age: sender.options.max_age,
+    }
 }
 
 fn named(sender: &Sender) -> Vec<crate::model::TrackingId> {
