@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    auth::Login,
+    auth::{Login, Token},
     paging::{Listing, Page},
     tokens::TokenFile,
     translate::{self, Notes},
@@ -111,6 +111,9 @@ impl Client {
             login.replace(&token, &self.transport).await?;
             Object(answer) = ask().await?;
         }
+        if answer.verified == Told::Is(false) {
+            login.distrust().await;
+        }
         self.take_verification(login, answer).await
     }
 
@@ -188,26 +191,30 @@ impl Client {
     where
         T: for<'de> Shape<'de>,
     {
-        let call = |token| Call {
+        let call = Call {
             action,
             endpoint,
             method: Method::GET,
-            url: url.clone(),
-            token: Some(token),
+            url,
+            token: None,
             language: &login.language,
         };
+        let ask = async |token: Token| {
+            let token = Some(&token.secret);
+            let call = Call {
+                token,
+                ..call.clone()
+            };
+            self.transport.send(call).await
+        };
         let token = login.token(&self.transport).await?;
-        let body = match self.transport.send(call(&token.secret)).await {
+        let body = match ask(token.clone()).await {
             Err(error) if error.reason() == Reason::Unauthorized => {
-                let token = login.replace(&token, &self.transport).await?;
-                let again = self.transport.send(call(&token.secret)).await;
-                if matches!(&again, Err(error) if error.reason() == Reason::Unauthorized) {
-                    login.discard(&token).await;
-                }
-                again?
+                login.retry(&token, &self.transport, ask).await?
             }
             body => body?,
         };
+        login.trust(&token).await;
         decode(&body, action)
     }
 

@@ -31,7 +31,7 @@ const MAJOR_VERSION: &str = "1";
 const MINOR_VERSION: &str = "8";
 
 /// What a call asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
     pub(super) action: &'static str,
     pub(super) endpoint: Endpoint,

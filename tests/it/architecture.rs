@@ -85,7 +85,8 @@ fn part(file: &Path) -> String {
 
 /// Whether a file holds nothing but unit tests, which may look anywhere.
 fn is_test(file: &Path) -> bool {
-    file.iter().any(|name| name == "tests" || name == "tests.rs")
+    file.iter()
+        .any(|name| name == "tests" || name == "tests.rs")
 }
 
 /// The parts that a file names after `crate::`, its tests left out.
