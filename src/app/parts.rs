@@ -105,7 +105,15 @@ pub(super) fn ledger(config: &Config) -> ledger::Settings {
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     ledger::Settings {
         causes: ledger::Causes(config.metrics.removal_causes.clone()),
-        senders: senders.map(|s| (s.id.clone(), named(s))).collect(),
+        senders: senders.map(|s| (s.id.clone(), watching(s))).collect(),
+    }
+}
+
+fn watching(sender: &Sender) -> ledger::Watching {
+    let configured = |id| (id, ledger::Origin::Configured);
+    ledger::Watching {
+        scope: scope(sender),
+        named: named(sender).into_iter().map(configured).collect(),
     }
 }
 
