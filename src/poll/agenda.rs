@@ -10,7 +10,10 @@
 //! lists and the configuration names. Neither quick nor regular reads can
 //! starve the others.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::Rng;
@@ -39,6 +42,23 @@ pub(super) struct Agenda {
 struct Watched {
     state: Option<State>,
     reads: u32,
+    /// It has been told that the server does not know this named transfer.
+    is_told_missing: bool,
+}
+
+impl Watched {
+    /// Takes in a reading; the answer is the state and how many reads in a row
+    /// have shown it before.
+    fn note(&mut self, told: Option<State>) -> (Option<State>, u32) {
+        let state = told.or(self.state);
+        self.reads = if self.state == state {
+            self.reads.saturating_add(1)
+        } else {
+            0
+        };
+        self.state = state;
+        (state, self.reads)
+    }
 }
 
 impl Agenda {
@@ -127,22 +147,12 @@ impl Agenda {
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
         let watched = self.watched.entry(reading.id.clone()).or_default();
-        let state = reading.state.or(watched.state);
-        watched.reads = if watched.state == state {
-            watched.reads.saturating_add(1)
-        } else {
-            0
-        };
-        watched.state = state;
-        let delay = self.plan.intervals.until_next_read(state, watched.reads);
-        tracing::debug!(
-            server = self.plan.id.server(),
-            sender = self.plan.label,
-            tracking_id = reading.id.as_str(),
-            state = state.map_or("untold", State::label),
-            next_read_seconds = delay.map(|delay| delay.as_secs()),
-            "read a transfer"
-        );
+        if std::mem::take(&mut watched.is_told_missing) {
+            self.plan.tell_named(&reading.id, true);
+        }
+        let (state, reads) = watched.note(reading.state);
+        let delay = self.plan.intervals.until_next_read(state, reads);
+        self.plan.tell_decision(&reading.id, state, delay);
         let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
         match delay {
             None => self.forget_due(&id),
@@ -156,10 +166,14 @@ impl Agenda {
     /// Takes in that the server does not know the transfer. A named one that
     /// was never found may still come; one that vanished may still return.
     pub(super) fn gone(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
-        let was_found = self.watched.get(id).is_some_and(|w| w.state.is_some());
         if !self.plan.named.contains(id) {
             self.watched.remove(id);
             return;
+        }
+        let watched = self.watched.entry(id.clone()).or_default();
+        let was_found = watched.state.is_some();
+        if !was_found && !std::mem::replace(&mut watched.is_told_missing, true) {
+            self.plan.tell_named(id, false);
         }
         let normal = self.plan.intervals.normal;
         let delay = if was_found {
@@ -218,7 +232,7 @@ impl Agenda {
         let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
-            reads: 0,
+            ..Watched::default()
         };
         self.watched.insert(transfer.id.clone(), watched);
         if !ended_before {
@@ -248,7 +262,31 @@ impl Agenda {
 
     /// A full round comes up to a tenth early; what is due that soon after it
     /// belongs to it, and what took a while to read as well.
-    fn slack(&self) -> std::time::Duration {
+    fn slack(&self) -> Duration {
         self.plan.intervals.normal / 5
+    }
+}
+
+impl SenderPlan {
+    /// One line when a transfer that the configuration names is not there, and
+    /// one when it comes.
+    fn tell_named(&self, id: &TrackingId, is_found: bool) {
+        let (server, sender, tracking_id) = (self.id.server(), &self.label, id.as_str());
+        if is_found {
+            tracing::info!(server, sender, tracking_id, "a named transfer was found");
+        } else {
+            tracing::warn!(server, sender, tracking_id, "a named transfer is not found");
+        }
+    }
+
+    fn tell_decision(&self, id: &TrackingId, state: Option<State>, delay: Option<Duration>) {
+        tracing::debug!(
+            server = self.id.server(),
+            sender = self.label,
+            tracking_id = id.as_str(),
+            state = state.map_or("untold", State::label),
+            next_read_seconds = delay.map(|delay| delay.as_secs()),
+            "read a transfer"
+        );
     }
 }

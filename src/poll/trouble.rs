@@ -61,7 +61,9 @@ impl Troubles {
 
     fn single_reads(&mut self, plan: &SenderPlan, outcome: &Outcome, now: Instant) {
         let (server, sender) = (plan.id.server(), plan.label.as_str());
-        for (reason, failure) in &outcome.single {
+        // A transfer that is not found is told where it is looked for.
+        let failures = outcome.single.iter();
+        for (reason, failure) in failures.filter(|(reason, _)| **reason != Reason::NotFound) {
             let is_new = !self.single.contains_key(reason);
             self.single.entry(*reason).or_insert(now);
             let (reason, error) = (reason.label(), &failure.chain);
