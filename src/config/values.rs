@@ -64,7 +64,13 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
         let remedy = "write for example \"https://transfer.example.com\"";
         (what.to_owned(), remedy.to_owned())
     };
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            return Err(wrong("is not an http or https URL"));
+        }
+        Err(error) => return Err(wrong(&format!("is not a URL ({error})"))),
+    };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(wrong("is not an http or https URL"));
     }

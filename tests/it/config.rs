@@ -98,10 +98,9 @@ fn every_problem_is_told_in_one_run_with_its_line() {
         assert!(told, "line {line}: {problem}\n{error}");
     }
     assert!(count >= 15);
-    assert!(
-        error.ends_with(&format!("{count} problems, nothing was changed")),
-        "{error}"
-    );
+    let warnings = error.lines().filter(|line| line.ends_with("(warning)"));
+    let problems = count - warnings.count();
+    assert!(error.ends_with(&format!("{problems} problems")), "{error}");
     assert!(!error.contains("secret-canary"), "{error}");
 }
 

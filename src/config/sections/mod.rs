@@ -34,12 +34,16 @@ impl Surroundings {
     }
 }
 
+/// What is wrong with a file, and what is only odd.
+pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
+
 /// The whole file.
-pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|e| syntax(e, &lines)).collect());
+        let problems = errors.iter().map(|e| syntax(e, &lines)).collect();
+        return Err((problems, Vec::new()));
     }
     let problems = Problems::default();
     let around = Surroundings {
@@ -56,7 +60,7 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>>
     root.finish();
     match problems.take() {
         none if none.is_empty() => Ok(config),
-        problems => Err(problems),
+        problems => Err((problems, config.warnings)),
     }
 }
 

@@ -19,7 +19,7 @@ const MAX_RESPONSE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_CONCURRENCY: usize = 4;
 const MAX_REQUESTS_PER_SECOND: u32 = 10;
 
-/// A sender and where its label and address stand.
+/// A sender and where its label stands.
 struct Read {
     place: Place,
     sender: Sender,
@@ -169,7 +169,7 @@ fn sender_entry(
     if email.is_none() && !table.is_told("email") {
         table.wrong("there is no email", "add email = \"invoices@example.com\"");
     }
-    let name = table.parsed("name", values::label).map(|(_, name)| name);
+    let named = table.parsed("name", values::label);
     let options = options(&mut table, above.clone());
     let problems = table.problems.clone();
     table.finish();
@@ -180,6 +180,10 @@ fn sender_entry(
         problems.add(place.problem(wrong, "keep one [[server.sender]] for each address"));
         return None;
     }
+    let (place, name) = match named {
+        Some((place, name)) => (place, Some(name)),
+        None => (place, None),
+    };
     let sender = Sender {
         id,
         address,
