@@ -223,12 +223,12 @@ fn transfer_entry(
     }
     let name = table.parsed("name", values::label).map(|(_, name)| name);
     table.finish();
-    let (_, sender) = sender?;
     let (place, tracking_id) = tracking_id?;
     if !tracking_id.is_familiar() {
         let wrong = "does not look like the ids that known servers hand out";
         around.warn(&place, wrong, "check it if the transfer is not found");
     }
+    let (_, sender) = sender?;
     let named = NamedTransfer {
         tracking_id,
         name: name.unwrap_or_default(),
