@@ -32,6 +32,7 @@ pub struct Supervisor {
     stop: CancellationToken,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Supervisor {
@@ -46,6 +47,7 @@ impl Supervisor {
             stop: CancellationToken::new(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -89,6 +91,9 @@ impl Supervisor {
                     }
                     tracing::info!("stopping");
                     self.stop.cancel();
+                }
+                _ = self.hangup.recv() => {
+                    tracing::warn!("the configuration is read at the start only; restart to change it");
                 }
                 () = &mut overdue => {
                     tracing::error!(running = self.running(), "aborted: tasks did not stop in time");

@@ -201,6 +201,9 @@ impl Config {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable(path, error) if error.kind() == io::ErrorKind::InvalidData => {
+                write!(f, "{}: is not text; write it in UTF-8", path.display())
+            }
             Self::Unreadable(path, error) => write!(
                 f,
                 "{}: cannot be read ({error}); name the file with --config.file",

@@ -128,11 +128,14 @@ impl Login {
     /// comes second waits for what the first one finds.
     pub(super) async fn retry<T>(
         &self,
-        refused: &Token,
+        (refused, error): (&Token, Error),
         transport: &Transport,
         ask: impl AsyncFnOnce(Token) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut held = self.held.lock().await;
+        if let Some(refusal) = held.refused.filter(|r| Instant::now() < r.until) {
+            return Err(error.with_reason(refusal.reason));
+        }
         let other = held.token.clone().filter(|t| t.number != refused.number);
         if let Some(token) = other.filter(|_| held.refused.is_none()) {
             drop(held);
@@ -264,6 +267,8 @@ fn parse(body: &[u8], now: Timestamp) -> Result<Token, Error> {
         .filter(|token| usable(token))
         .ok_or_else(|| malformed("the answer has no usable token"))?;
     let valid_until = answer.valid_until.value().as_deref().and_then(date);
+    // A new token that has ended already has a date that means nothing.
+    let valid_until = valid_until.filter(|until| *until > now);
     Ok(Token {
         secret: SecretString::from(secret),
         valid_until,
@@ -277,5 +282,6 @@ fn renew_at(valid_until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp>
     let until = valid_until?;
     let life = until.duration_since(now);
     let ahead = RENEW_AHEAD.min(life / 2);
-    until.checked_sub(ahead).ok()
+    let soonest = now.checked_add(PAUSE).ok();
+    until.checked_sub(ahead).ok().max(soonest)
 }

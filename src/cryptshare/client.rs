@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     BuildError, Endpoint, Error, Settings,
     auth::{Login, Token},
-    paging::{Listing, Page},
+    paging::{Listing, Page, Sizes},
     tokens::TokenFile,
     translate::{self, Notes},
     transport::{Call, Transport},
@@ -31,6 +31,7 @@ pub struct Client {
     transport: Transport,
     server: String,
     logins: BTreeMap<SenderId, Login>,
+    page_sizes: Sizes,
     telemetry: Telemetry,
 }
 
@@ -56,6 +57,7 @@ impl Client {
             transport: Transport::new(settings, budget, clock, telemetry.clone())?,
             server: settings.server.clone(),
             logins: settings.senders.iter().map(login).collect(),
+            page_sizes: Sizes::default(),
             telemetry,
         })
     }
@@ -66,9 +68,11 @@ impl Client {
     /// If any page could not be read: half a listing is none.
     pub async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Error> {
         let login = self.login(sender)?;
-        let mut listing = Listing::new();
+        let mut listing = Listing::new(self.page_sizes.of(sender));
         while let Some((page, size)) = listing.next() {
-            listing.take(self.page(login, page, size).await)?;
+            let taken = listing.take(self.page(login, page, size).await);
+            self.page_sizes.note(sender, listing.size());
+            taken?;
         }
         Ok(listing.finish())
     }
@@ -210,7 +214,7 @@ impl Client {
         let token = login.token(&self.transport).await?;
         let body = match ask(token.clone()).await {
             Err(error) if error.reason() == Reason::Unauthorized => {
-                login.retry(&token, &self.transport, ask).await?
+                login.retry((&token, error), &self.transport, ask).await?
             }
             body => body?,
         };

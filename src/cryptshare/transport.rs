@@ -21,8 +21,8 @@ use url::Url;
 use super::{BuildError, Endpoint, Error, Settings, wire::ErrorAnswer};
 use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
 
-/// Enough for a proxy's rewrite; a loop is cut here.
-const MAX_REDIRECTS: usize = 5;
+/// Enough for a proxy's rewrite; more would be requests that no budget allowed.
+const MAX_REDIRECTS: usize = 1;
 
 /// The one major version that exists (contract, section 2).
 const MAJOR_VERSION: &str = "1";
@@ -180,6 +180,13 @@ impl Transport {
         response: &mut Response,
         action: &'static str,
     ) -> Result<Result<Bytes, reqwest::Error>, Error> {
+        let too_large = || {
+            let limit = format!("the answer exceeds {} bytes", self.max_response_bytes);
+            Error::new(action, Reason::TooLarge, limit)
+        };
+        if response.content_length() > Some(self.max_response_bytes) {
+            return Err(too_large());
+        }
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
@@ -188,8 +195,7 @@ impl Transport {
                 Err(error) => return Ok(Err(error)),
             }
             if u64::try_from(body.len()).unwrap_or(u64::MAX) > self.max_response_bytes {
-                let limit = format!("the answer exceeds {} bytes", self.max_response_bytes);
-                return Err(Error::new(action, Reason::TooLarge, limit));
+                return Err(too_large());
             }
         }
     }
@@ -285,7 +291,8 @@ fn reason(status: StatusCode, code: Option<u64>) -> Reason {
 /// own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        let seconds = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds));
     }
     let until = httpdate::parse_http_date(text).ok()?;
@@ -298,7 +305,7 @@ fn classify(error: &reqwest::Error) -> Reason {
         Reason::Timeout
     } else if is_tls(error) {
         Reason::Tls
-    } else if error.is_decode() && !is_cut(error) {
+    } else if (error.is_decode() && !is_cut(error)) || is_no_http(error) {
         Reason::Malformed
     } else {
         Reason::Unreachable
@@ -320,6 +327,14 @@ fn is_cut(error: &reqwest::Error) -> bool {
         let http: Option<&hyper::Error> = cause.downcast_ref();
         io.is_some_and(|io| io.kind() != io::ErrorKind::InvalidData)
             || http.is_some_and(hyper::Error::is_incomplete_message)
+    })
+}
+
+/// Whether whoever answered does not speak HTTP.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    has_cause(error, |cause| {
+        let http: Option<&hyper::Error> = cause.downcast_ref();
+        http.is_some_and(hyper::Error::is_parse)
     })
 }
 

@@ -195,10 +195,9 @@ async fn send<S>(agenda: &Agenda, context: &Context<S>, finding: Finding) {
 impl Streak {
     /// Takes in how one call went.
     fn note(&mut self, failure: Option<&Failure>) {
-        let wait = failure.and_then(|failure| failure.retry_after);
-        self.retry_after = self.retry_after.max(wait);
         match failure {
             Some(failure) if failure.reason.concerns() == Concern::Server => {
+                self.retry_after = self.retry_after.max(failure.retry_after);
                 self.failures = self.failures.saturating_add(1);
                 self.reason = Some(failure.reason);
             }
@@ -216,15 +215,13 @@ impl Streak {
 impl Reads {
     fn note(&mut self, id: &TrackingId, failure: Option<&Failure>) {
         self.streak.note(failure);
-        match failure {
-            Some(failure) if failure.reason.concerns() != Concern::Request => {
-                self.bad_in_a_row += 1;
-            }
-            None | Some(_) => {
-                self.good += 1;
-                self.bad_in_a_row = 0;
-            }
-        }
+        let concern = failure.map(|failure| failure.reason.concerns());
+        self.bad_in_a_row = match concern {
+            Some(Concern::Server | Concern::Sender) => self.bad_in_a_row + 1,
+            Some(Concern::Request) | None => 0,
+        };
+        let could_talk = failure.is_none_or(|failure| failure.reason == Reason::NotFound);
+        self.good += u32::from(could_talk);
         if let Some(failure) = failure {
             let known = self.failures.entry(failure.reason);
             known.or_insert_with(|| Failure {
@@ -243,12 +240,10 @@ impl Reads {
         self.bad_in_a_row >= FAILURES_IN_A_ROW || self.streak.retry_after.is_some()
     }
 
-    /// Why no read could talk to the server, if none could.
+    /// Why no read was any good, if none was.
     fn failure(&mut self) -> Option<Failure> {
-        let concerns_all = |reason: &Reason| reason.concerns() != Concern::Request;
-        let worst = self.failures.keys().copied().find(concerns_all);
         match self.good {
-            0 => worst.and_then(|reason| self.failures.remove(&reason)),
+            0 => self.failures.pop_first().map(|(_, failure)| failure),
             _ => None,
         }
     }

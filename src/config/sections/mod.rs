@@ -42,7 +42,8 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problems = errors.iter().map(|e| syntax(e, &lines)).collect();
+        let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
+        problems.sort_by_key(|problem| problem.line);
         return Err((problems, Vec::new()));
     }
     let problems = Problems::default();
@@ -76,7 +77,8 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
 
 fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
     let mut table = root.table("state")?;
-    let directory = table.text("directory").map(|(_, text)| around.file(&text));
+    let directory = table.parsed("directory", values::directory);
+    let directory = directory.map(|(_, text)| around.file(&text));
     table.finish();
     directory
 }
@@ -91,7 +93,7 @@ fn servers(root: &mut Table<'_>, around: &Surroundings) -> Vec<super::Server> {
         None => SenderOptions::default(),
     };
     let tables = root.tables("server");
-    if tables.is_empty() {
+    if !root.is_told("server") {
         root.wrong("there is no [[server]]", "add at least one");
     }
     let mut names = Vec::new();

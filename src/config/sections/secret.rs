@@ -52,7 +52,12 @@ fn from_file(
             Some((place, secret))
         }
         Err(error) => {
-            let wrong = format!("{} cannot be read ({error})", path.display());
+            // Whoever wrote the client id in place of the file's name must not
+            // find it in a log.
+            let is_the_secret = values::client_id(name).is_ok();
+            let shown = (!is_the_secret).then(|| path.display().to_string());
+            let shown = shown.as_deref().unwrap_or("the file");
+            let wrong = format!("{shown} cannot be read ({error})");
             let remedy = "create the file with the client id as its only line";
             table.problems.add(place.problem(wrong, remedy));
             None
