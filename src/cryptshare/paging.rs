@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use super::Error;
+use super::{Error, answers::Page};
 use crate::model::{Reason, TrackingId, Transfer};
 
 /// The largest page the contract allows (5.1).
@@ -16,15 +16,6 @@ const LARGEST_PAGE: u32 = 100;
 
 /// A listing ends here: 100,000 transfers of one sender at full pages.
 const MAX_PAGES: u32 = 1000;
-
-/// One page of a list.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// The items that could be read.
-    pub(super) transfers: Vec<Transfer>,
-    /// How many items the page had, those that could not be read included.
-    pub(super) items: usize,
-}
 
 /// A listing in progress.
 #[derive(Debug)]
