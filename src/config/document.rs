@@ -54,17 +54,25 @@ impl Place {
     }
 }
 
-/// The line on which each byte of the file stands.
+/// The line on which each byte of the file stands. The end of the file stands
+/// on its last line, for editors show no line after it.
 #[derive(Debug, Clone)]
-pub(super) struct Lines(Rc<[usize]>);
+pub(super) struct Lines {
+    ends: Rc<[usize]>,
+    last: usize,
+}
 
 impl Lines {
     pub(super) fn of(text: &str) -> Self {
-        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+        Self {
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
+            last: text.lines().count().max(1),
+        }
     }
 
     pub(super) fn at(&self, offset: usize) -> usize {
-        self.0.partition_point(|end| *end < offset) + 1
+        let line = self.ends.partition_point(|end| *end < offset) + 1;
+        line.min(self.last)
     }
 }
 

@@ -16,11 +16,9 @@ use secrecy::SecretString;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Endpoint, Error,
+    Endpoint, Error, answers,
     tokens::TokenFile,
-    translate::date,
     transport::{Call, Transport},
-    wire::{Envelope, Object, TokenAnswer},
 };
 use crate::model::{Reason, Verification};
 
@@ -201,7 +199,8 @@ impl Login {
     async fn renew(&self, held: &mut Held, transport: &Transport) -> Result<Token, Error> {
         if let Some(refusal) = held.refused.filter(|r| Instant::now() < r.until) {
             let detail = "the last renewal did not help; the next one waits";
-            return Err(Error::new(ACTION, refusal.reason, detail));
+            let action = Endpoint::VerificationToken.action();
+            return Err(Error::new(action, refusal.reason, detail));
         }
         let asked = self.ask(transport).await;
         let token = asked.inspect_err(|error| {
@@ -228,7 +227,6 @@ impl Login {
 
     async fn ask(&self, transport: &Transport) -> Result<Token, Error> {
         let call = Call {
-            action: ACTION,
             endpoint: Endpoint::VerificationToken,
             method: Method::POST,
             url: transport.url(&self.address, &["verification", "token"]),
@@ -245,37 +243,18 @@ impl Login {
                 error
             }
         })?;
-        parse(&body, transport.server_now())
+        let grant = answers::token(&body)?;
+        let now = transport.server_now();
+        // A new token that has ended already has a date that means nothing.
+        let valid_until = grant.valid_until.filter(|until| *until > now);
+        Ok(Token {
+            secret: grant.token,
+            valid_until,
+            renew_at: renew_at(valid_until, now),
+            number: 0,
+            is_suspect: false,
+        })
     }
-}
-
-const ACTION: &str = "failed to renew the verification token";
-
-fn parse(body: &[u8], now: Timestamp) -> Result<Token, Error> {
-    let malformed = |detail: &str| Error::new(ACTION, Reason::Malformed, detail);
-    // The parser's own message could quote the token, so it is dropped.
-    let envelope: Envelope<Object<TokenAnswer>> =
-        serde_json::from_slice(body).map_err(|_| malformed("the answer is not JSON"))?;
-    let Object(answer) = envelope
-        .data
-        .value()
-        .ok_or_else(|| malformed("the answer has no data"))?;
-    let usable = |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-    let secret = answer
-        .token
-        .value()
-        .filter(|token| usable(token))
-        .ok_or_else(|| malformed("the answer has no usable token"))?;
-    let valid_until = answer.valid_until.value().as_deref().and_then(date);
-    // A new token that has ended already has a date that means nothing.
-    let valid_until = valid_until.filter(|until| *until > now);
-    Ok(Token {
-        secret: SecretString::from(secret),
-        valid_until,
-        renew_at: renew_at(valid_until, now),
-        number: 0,
-        is_suspect: false,
-    })
 }
 
 fn renew_at(valid_until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Error;
+use super::{Error, answers::Page};
 use crate::model::{Reason, SenderId, TrackingId, Transfer};
 
 /// The largest page the contract allows (5.1).
@@ -25,15 +25,6 @@ const MAX_PAGES: u32 = 1000;
 
 /// A smaller page is asked for this long before a full one is tried again.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
-
-/// One page of a list.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// The items that could be read.
-    pub(super) transfers: Vec<Transfer>,
-    /// How many items the page had, those that could not be read included.
-    pub(super) items: usize,
-}
 
 /// A listing in progress.
 #[derive(Debug)]

@@ -133,17 +133,3 @@ fn every_problem_is_told_in_one_run_with_its_line() {
     assert!(error.ends_with(&format!("{problems} problems")), "{error}");
     assert!(!error.contains("secret-canary"), "{error}");
 }
-
-proptest::proptest! {
-    #[test]
-    fn no_text_makes_the_reader_fail(lines in proptest::collection::vec("[a-z_]{0,12}( = |\\[|\\[\\[)?[\"'{}\\[\\]0-9a-z=.\\\\\u{e4}\r]{0,12}", 0..12)) {
-        let text = lines.join("\n");
-        let told = Config::parse(&text, Path::new("x.toml")).map_err(|error| error.to_string());
-        let lines = text.lines().count().max(1);
-        for problem in told.err().iter().flat_map(|error| error.lines()) {
-            let line = problem.strip_prefix("x.toml:").and_then(|rest| rest.split(':').next());
-            let line = line.and_then(|line| line.parse::<usize>().ok()).unwrap_or(1);
-            proptest::prop_assert!((1..=lines + 1).contains(&line), "{}", problem);
-        }
-    }
-}

@@ -12,7 +12,11 @@ mod canary;
 mod cli;
 mod config;
 mod faults;
+mod fuzz;
+mod golden;
 mod judges;
+#[path = "../properties/mod.rs"]
+mod properties;
 mod rig;
 mod truth;
 mod web;
