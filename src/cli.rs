@@ -128,6 +128,10 @@ struct SimulateArgs {
     /// How many transfers there are at the start, in all
     #[arg(long, value_name = "N", default_value = "48")]
     transfers: usize,
+    /// What people do with each active transfer in a simulated hour, beside
+    /// what always happens
+    #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
+    activity: f64,
     /// The minor version of the API
     #[arg(long, value_name = "N", default_value = "8")]
     api_minor: u32,
@@ -161,6 +165,7 @@ pub fn main() -> ExitCode {
             speed: args.speed,
             senders: args.senders,
             transfers: args.transfers,
+            activity: args.activity,
             api_minor: args.api_minor,
             log,
         }),

@@ -45,6 +45,8 @@ pub struct SimulateOptions {
     pub senders: usize,
     /// How many transfers there are at the start.
     pub transfers: usize,
+    /// What people do with each active transfer in a simulated hour.
+    pub activity: f64,
     /// The minor version of the API.
     pub api_minor: u32,
     /// How to log.
@@ -61,6 +63,7 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
             speed: options.speed,
             senders: options.senders,
             transfers: options.transfers,
+            activity: options.activity,
             api_minor: options.api_minor,
             start: Clock::System.now(),
         };
@@ -89,6 +92,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             speed: options.speed,
             senders: 3,
             transfers: 48,
+            activity: 0.0,
             api_minor: 8,
             start: Clock::System.now(),
         };

@@ -1,168 +1,155 @@
 //! The JSON of the answers, written from the contract, sections 3 to 5.
 //!
-//! **Invariants.** Every member the contract names is there; sets are shuffled
-//! at each answer, since their order means nothing.
+//! **Invariants.** Every member the contract names is there; lists inside an
+//! answer are shuffled at each answer, since their order means nothing.
 
 use jiff::{Timestamp, tz::Offset};
 use rand::{rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value, json};
 
-use super::transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way};
+use super::{
+    quirk::{Quirks, comes},
+    transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way},
+};
 
 /// What an answer needs beside the transfer.
 pub(super) struct Frame<'a> {
     pub(super) sender: &'a str,
     pub(super) base_url: &'a str,
+    pub(super) quirks: Quirks,
+    pub(super) dice: &'a mut StdRng,
 }
 
-/// `data` of Transfer Status.
-pub(super) fn status(transfer: &SimTransfer, frame: &Frame<'_>, rng: &mut StdRng) -> Value {
-    let mut recipients: Vec<_> = transfer
-        .recipients
-        .iter()
-        .map(|recipient| recipient_status(transfer, recipient, frame, rng))
-        .collect();
-    recipients.shuffle(rng);
-    let mut files: Vec<_> = transfer
-        .files
-        .iter()
-        .map(|file| {
-            json!({
-                "id": file.id,
-                "removed": file.removed.is_some(),
-                "removalCause": file.removed,
-            })
-        })
-        .collect();
-    files.shuffle(rng);
-    json!({
-        "transfer": session(transfer, frame, rng),
-        "status": {
-            "state": transfer.stage.word(),
-            "warnings": transfer.warns(),
-            "emlCreationFailed": transfer.eml_failed,
-            "sender": {
-                "email": frame.sender,
-                "notificationFailed": transfer.sender_notification_failed,
+impl Frame<'_> {
+    /// `data` of Transfer Status.
+    pub(super) fn status(&mut self, transfer: &SimTransfer) -> Value {
+        let recipient = |recipient| self.recipient_status(transfer, recipient);
+        let recipients = transfer.recipients.iter().map(recipient).collect();
+        let files = transfer.files.iter().map(file_status).collect();
+        json!({
+            "transfer": self.session(transfer),
+            "status": {
+                "state": transfer.stage.word(),
+                "warnings": transfer.warns(),
+                "emlCreationFailed": transfer.eml_failed,
+                "sender": {
+                    "email": self.sender,
+                    "notificationFailed": transfer.sender_notification_failed,
+                },
+                "files": self.list(transfer, files),
+                "recipients": self.list(transfer, recipients),
             },
-            "files": files,
-            "recipients": recipients,
-        },
-    })
+        })
+    }
+
+    /// One item of the 1.8 list, its recipients in the short form.
+    pub(super) fn list_item(&mut self, transfer: &SimTransfer) -> Value {
+        let short = |recipient: &SimRecipient| json!({"mail": recipient.mail, "id": recipient.id});
+        let recipients = transfer.recipients.iter().map(short).collect();
+        json!({
+            "trackingId": transfer.id,
+            "state": transfer.stage.word(),
+            "recipients": self.list(transfer, recipients),
+            "href": format!("/api/users/{}/transfers/{}", self.sender, transfer.id),
+        })
+    }
+
+    /// `data.transfer`: the session's fields (contract 4.2).
+    fn session(&mut self, transfer: &SimTransfer) -> Value {
+        let letter = &transfer.letter;
+        let mail = |recipient: &SimRecipient| json!({"mail": recipient.mail});
+        let to = transfer.recipients.iter().map(mail).collect();
+        let file = |file| self.session_file(transfer, file);
+        let files = transfer.files.iter().map(file).collect();
+        let is_over = transfer.stage.is_deleted();
+        json!({
+            "sender": {"name": letter.sender_name, "phone": letter.sender_phone},
+            "recipients": {"to": self.list(transfer, to), "cc": [], "bcc": []},
+            "files": self.list(transfer, files),
+            "fileChecksumAlgorithm": "SHA256",
+            "expirationDate": date(transfer.expires_at),
+            "securityMode": {
+                "name": "ONE_TIME_PASSWORD",
+                "config": {"passwordMode": "MANUAL", "password": letter.password},
+            },
+            "notificationMessage": {
+                "subject": (!is_over).then_some(&letter.subject),
+                "body": letter.body,
+            },
+            "senderLanguage": "en",
+            "recipientLanguage": "de",
+            "showFileNames": true,
+            "showZipFileContent": false,
+            "sendDownloadNotifications": true,
+            "sendDownloadSummary": true,
+            "sendRecipientNotification": true,
+            "sendUploadSummary": true,
+            "classificationId": null,
+            "confidentialMessageFileId": null,
+        })
+    }
+
+    fn session_file(&self, transfer: &SimTransfer, file: &SimFile) -> Value {
+        let is_removed = file.removed.is_some();
+        let state = match (is_removed, transfer.stage) {
+            (true, _) => "REMOVED",
+            (false, Stage::Pending | Stage::Processing) => "UPLOADED",
+            (false, _) => "ACTIVE",
+        };
+        let href = format!(
+            "/api/users/{}/transfer-sessions/{}/files/{}?password={}",
+            self.sender, transfer.id, file.id, file.password
+        );
+        json!({
+            "id": file.id,
+            "fileName": file.name,
+            "size": file.size,
+            "checksum": file.checksum,
+            "state": state,
+            "href": (!is_removed).then_some(href),
+        })
+    }
+
+    fn recipient_status(&mut self, transfer: &SimTransfer, recipient: &SimRecipient) -> Value {
+        let downloads = transfer.files.iter().enumerate().map(|(index, file)| {
+            let of_file = recipient.retrievals.iter().filter(|(at, ..)| *at == index);
+            let entries = of_file.map(retrieval).collect();
+            json!({"id": file.id, "downloads": self.list(transfer, entries)})
+        });
+        let downloads = downloads.collect();
+        json!({
+            "mail": recipient.mail,
+            "id": recipient.id,
+            "downloadUrl": format!(
+                "{}/download?id={}&password={}",
+                self.base_url, recipient.id, recipient.password
+            ),
+            "notificationFailed": recipient.notification_failed,
+            "fileDownloads": self.list(transfer, downloads),
+        })
+    }
+
+    /// A list in any order, or null where that is the quirk. Once a transfer
+    /// has ended its lists are told: nothing would bring them back.
+    fn list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
+        if transfer.stage.lives() && comes(self.quirks.null_lists, self.dice) {
+            return Value::Null;
+        }
+        items.shuffle(self.dice);
+        Value::Array(items)
+    }
 }
 
-/// One item of the 1.8 list, its recipients in the short form.
-pub(super) fn list_item(transfer: &SimTransfer, frame: &Frame<'_>, rng: &mut StdRng) -> Value {
-    let mut recipients: Vec<_> = transfer
-        .recipients
-        .iter()
-        .map(|recipient| json!({"mail": recipient.mail, "id": recipient.id}))
-        .collect();
-    recipients.shuffle(rng);
-    json!({
-        "trackingId": transfer.id,
-        "state": transfer.stage.word(),
-        "recipients": recipients,
-        "href": format!("/api/users/{}/transfers/{}", frame.sender, transfer.id),
-    })
-}
-
-/// `data.transfer`: the session's fields (contract 4.2).
-fn session(transfer: &SimTransfer, frame: &Frame<'_>, rng: &mut StdRng) -> Value {
-    let mut to: Vec<_> = transfer
-        .recipients
-        .iter()
-        .map(|recipient| json!({"mail": recipient.mail}))
-        .collect();
-    to.shuffle(rng);
-    let mut files: Vec<_> = transfer
-        .files
-        .iter()
-        .map(|file| session_file(transfer, file, frame))
-        .collect();
-    files.shuffle(rng);
-    let is_over = transfer.stage.is_deleted();
-    let subject = (!is_over).then_some("Documents for you");
-    json!({
-        "sender": {"name": "Ada Example", "phone": "+49 761 000"},
-        "recipients": {"to": to, "cc": [], "bcc": []},
-        "files": files,
-        "fileChecksumAlgorithm": "SHA256",
-        "expirationDate": date(transfer.expires_at),
-        "securityMode": {
-            "name": "ONE_TIME_PASSWORD",
-            "config": {"passwordMode": "MANUAL", "password": "Canary-Password-1"},
-        },
-        "notificationMessage": {"subject": subject, "body": "<p>Please fetch</p>"},
-        "senderLanguage": "en",
-        "recipientLanguage": "de",
-        "showFileNames": true,
-        "showZipFileContent": false,
-        "sendDownloadNotifications": true,
-        "sendDownloadSummary": true,
-        "sendRecipientNotification": true,
-        "sendUploadSummary": true,
-        "classificationId": null,
-        "confidentialMessageFileId": null,
-    })
-}
-
-fn session_file(transfer: &SimTransfer, file: &SimFile, frame: &Frame<'_>) -> Value {
-    let is_removed = file.removed.is_some();
-    let state = match (is_removed, transfer.stage) {
-        (true, _) => "REMOVED",
-        (false, Stage::Processing) => "UPLOADED",
-        (false, _) => "ACTIVE",
-    };
-    let href = format!(
-        "/api/users/{}/transfer-sessions/{}/files/{}",
-        frame.sender, transfer.id, file.id
-    );
+fn file_status(file: &SimFile) -> Value {
     json!({
         "id": file.id,
-        "fileName": file.name,
-        "size": file.size,
-        "checksum": null,
-        "state": state,
-        "href": (!is_removed).then_some(href),
-    })
-}
-
-fn recipient_status(
-    transfer: &SimTransfer,
-    recipient: &SimRecipient,
-    frame: &Frame<'_>,
-    rng: &mut StdRng,
-) -> Value {
-    let mut downloads: Vec<_> = transfer
-        .files
-        .iter()
-        .enumerate()
-        .map(|(index, file)| {
-            let of_file = recipient.retrievals.iter().filter(|(at, ..)| *at == index);
-            let entries: Vec<_> = of_file.map(retrieval).collect();
-            json!({"id": file.id, "downloads": entries})
-        })
-        .collect();
-    downloads.shuffle(rng);
-    json!({
-        "mail": recipient.mail,
-        "id": recipient.id,
-        "downloadUrl": format!(
-            "{}/download?id={}&password={}",
-            frame.base_url, recipient.id, recipient.password
-        ),
-        "notificationFailed": recipient.notification_failed,
-        "fileDownloads": downloads,
+        "removed": file.removed.is_some(),
+        "removalCause": file.removed,
     })
 }
 
 fn retrieval((_, way, at): &(usize, Way, Timestamp)) -> Value {
-    let method = match way {
-        Way::Downloaded => "DOWNLOADED",
-        Way::Viewed => "VIEWED",
-    };
-    json!({"downloadDate": date(*at), "retrievalMethod": method})
+    json!({"downloadDate": date(*at), "retrievalMethod": way.word()})
 }
 
 /// `2020-10-09T11:51:46+02:00` (contract 4.3).

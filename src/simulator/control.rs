@@ -6,17 +6,22 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Asked,
     fault::Fault,
     life,
+    quirk::Quirks,
     reply::Reply,
+    secrets,
     transfer::{Happening, Outcome as Ending, Stage, Way},
     truth,
     world::World,
 };
+
+/// The highest speed: 1,000,000 simulated seconds for each real one.
+const FASTEST: f64 = 1e6;
 
 /// The body of `POST /_sim/transfers`.
 #[derive(Debug, Default, Deserialize)]
@@ -28,6 +33,7 @@ struct NewTransfer {
     processing_seconds: Option<u64>,
     retention_seconds: Option<u64>,
     outcome: Option<String>,
+    state: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,10 +53,11 @@ struct Which {
 }
 
 /// The body of `POST /_sim/clock`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Clock {
     advance_seconds: u64,
+    speed: Option<f64>,
 }
 
 type Outcome = Result<(u16, Value), (u16, String)>;
@@ -69,24 +76,30 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> Reply {
 fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
     let (get, post) = (asked.method == Method::GET, asked.method == Method::POST);
     match segments {
-        ["truth"] if get => Ok((200, truth(world))),
+        ["truth"] if get => Ok((200, truth::of_world(world))),
+        ["totals"] if get => Ok((200, truth::totals(world))),
+        ["secrets"] if get => Ok((200, secrets::of_world(world))),
         ["mark"] if post => {
             world.mark();
             Ok((200, json!({})))
         }
         ["transfers"] if post => create(world, body(asked)?),
         ["transfers", id, event] if post => happen(world, id, event, &body(asked)?),
-        ["clock"] if post => {
-            let Advance { advance_seconds } = body(asked)?;
-            world.time.advance(Duration::from_secs(advance_seconds));
-            life::live(world);
-            Ok((200, json!({"now": world.now().to_string()})))
-        }
+        ["clock"] if post => clock(world, &body(asked)?),
         ["requests"] if get => Ok((200, json!(world.requests))),
         ["faults"] if get => Ok((200, json!(world.faults.list()))),
         ["faults"] if asked.method == Method::PUT => {
             world.faults.set(body::<Vec<Fault>>(asked)?);
             Ok((200, json!(world.faults.list())))
+        }
+        ["quirks"] if get => Ok((200, json!(world.quirks))),
+        ["quirks"] if asked.method == Method::PUT => {
+            let quirks: Quirks = body(asked)?;
+            if !quirks.is_good() {
+                return Err((400, "a share is from 0 to 1".to_owned()));
+            }
+            world.quirks = quirks;
+            Ok((200, json!(world.quirks)))
         }
         _ => Err((404, "there is no such control".to_owned())),
     }
@@ -101,24 +114,19 @@ fn body<T: for<'de> Deserialize<'de>>(asked: &Asked) -> Result<T, (u16, String)>
     serde_json::from_slice(text).map_err(|error| (400, error.to_string()))
 }
 
-fn truth(world: &World) -> Value {
-    let mut senders = Map::new();
-    for (index, address) in world.senders().iter().enumerate() {
-        let own = world.transfers.iter().filter(|t| t.sender == index);
-        let transfers: Map<_, _> = own
-            .map(|transfer| (transfer.id.clone(), truth::of_transfer(transfer)))
-            .collect();
-        let totals = json!(world.totals.get(index));
-        senders.insert(
-            address.clone(),
-            json!({"totals": totals, "transfers": transfers}),
-        );
+/// Another speed holds from now on; an advance comes on top, at once.
+fn clock(world: &mut World, wanted: &Clock) -> Outcome {
+    if let Some(speed) = wanted.speed {
+        if !(0.0..=FASTEST).contains(&speed) {
+            return Err((400, format!("speed is from 0 to {FASTEST}")));
+        }
+        world.time.set_speed(speed);
     }
-    json!({
-        "now": world.now().to_string(),
-        "totals": world.grand_totals,
-        "senders": senders,
-    })
+    world
+        .time
+        .advance(Duration::from_secs(wanted.advance_seconds));
+    life::live(world);
+    Ok((200, json!({"now": world.now().to_string()})))
 }
 
 fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
@@ -131,10 +139,23 @@ fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
         Some("failed") => Ending::Failed,
         Some(_) => return Err((400, "outcome is active or failed".to_owned())),
     };
+    plan.stage = match wanted.state.as_deref() {
+        None | Some("processing") => Stage::Processing,
+        Some("pending") => Stage::Pending,
+        Some("unknown") => Stage::Unknown,
+        Some("archived") => Stage::Archived,
+        Some(_) => {
+            let error = "state is processing, pending, unknown or archived";
+            return Err((400, error.to_owned()));
+        }
+    };
     if let Some(files) = wanted.files {
         plan.files = files.into_iter().map(|f| (f.name, f.size)).collect();
     }
-    plan.recipients = wanted.recipients.unwrap_or(plan.recipients);
+    if let Some(recipients) = wanted.recipients {
+        plan.fetchers = plan.fetchers.min(recipients.len());
+        plan.recipients = recipients;
+    }
     let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
     plan.processing = seconds(wanted.processing_seconds, plan.processing);
     plan.retention = seconds(wanted.retention_seconds, plan.retention);
@@ -149,7 +170,7 @@ fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
 }
 
 fn happen(world: &mut World, id: &str, event: &str, which: &Which) -> Outcome {
-    let position = world.find(id);
+    let position = world.index.find(id);
     let position = position.ok_or((404, "there is no such transfer".to_owned()))?;
     let now = world.now();
     if event == "fail" {
@@ -175,6 +196,9 @@ fn happening(event: &str, which: &Which) -> Option<Happening> {
     Some(match event {
         "retrieve" => retrieved(Way::Downloaded),
         "view" => retrieved(Way::Viewed),
+        "print" => retrieved(Way::Printed),
+        "finalize" => Happening::Entered(Stage::Processing),
+        "archive" => Happening::Entered(Stage::Archived),
         "activate" => Happening::Entered(Stage::Active),
         "fail" => Happening::Entered(Stage::Failed),
         "revoke" => Happening::Entered(Stage::DeletedByRevocation),

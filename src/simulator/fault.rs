@@ -16,7 +16,9 @@ use hyper::{
     Response,
     body::{Body as HttpBody, Frame},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::reply::Reply;
 use crate::net::Body;
@@ -99,8 +101,9 @@ impl Fault {
         self.kind == Kind::ExpiredToken
     }
 
-    /// Sends `reply` with the fault in it.
-    pub(super) async fn spoil(self, mut reply: Reply) -> Response<Body> {
+    /// Sends `reply` with the fault in it. Texts that the contract leaves free
+    /// hold the `quote`, since a server may quote anything.
+    pub(super) async fn spoil(self, mut reply: Reply, quote: &str) -> Response<Body> {
         match self.kind {
             Kind::Latency => {
                 let wait = Duration::from_millis(self.milliseconds.unwrap_or(1000));
@@ -109,23 +112,25 @@ impl Fault {
             Kind::Status => {
                 let (status, code) = (self.status.unwrap_or(500), self.error_code);
                 let date = reply.date;
-                reply = Reply::error(status, code.unwrap_or(5000), "A fault was asked for.");
+                reply = Reply::error(status, code.unwrap_or(5000), quote);
                 reply.date = date;
                 reply.retry_after = self.retry_after;
             }
             Kind::Stall => return cut(reply, After::Silence),
             Kind::Reset => return cut(reply, After::Break),
             Kind::Truncated => reply.body.truncate(reply.body.len() / 2),
-            Kind::Html => reply.body = b"<html><body>Bad gateway</body></html>".to_vec(),
+            Kind::Html => reply.body = format!("<html><body>{quote}</body></html>").into_bytes(),
             Kind::Oversized => {
                 let bytes = self.bytes.unwrap_or(32 * 1024 * 1024);
                 reply.body.resize(bytes.max(reply.body.len()), b' ');
             }
-            Kind::WrongType => reply.body = br#"{"data": "not what you asked for"}"#.to_vec(),
+            Kind::WrongType => reply.body = json!({"data": quote}).to_string().into_bytes(),
             Kind::ExpiredToken => {}
             Kind::Redirect => {
                 reply.status = 302;
-                reply.location = self.location;
+                let encoded = utf8_percent_encode(quote, NON_ALPHANUMERIC);
+                let elsewhere = || format!("http://127.0.0.1:1/?{encoded}");
+                reply.location = Some(self.location.unwrap_or_else(elsewhere));
             }
         }
         reply.into_response()

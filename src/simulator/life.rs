@@ -11,7 +11,8 @@ use rand::RngExt;
 
 use super::{
     names,
-    transfer::{Happening, Outcome, SimTransfer, Stage, Way},
+    quirk::comes,
+    transfer::{Happening, Outcome, Stage, Way},
     world::World,
 };
 
@@ -21,12 +22,8 @@ const STEP: SignedDuration = SignedDuration::from_secs(10);
 /// A long leap is taken in at most so many steps.
 const MOST_STEPS: i32 = 20_000;
 
-/// The cleanup task runs this long after an expiration, and forgets ended
-/// transfers after [`FORGET_AFTER`].
-const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
-
-/// The "automated deletion" of the contract, section 7.
-const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// What people do in a simulated second, however few transfers there are.
+const PACE: f64 = 0.12;
 
 /// Causes of removals, as the server words them in English.
 const CAUSES: [&str; 3] = [
@@ -39,17 +36,20 @@ const CAUSES: [&str; 3] = [
 /// happened to them is past and in no total.
 pub(super) fn populate(world: &mut World, transfers: usize) {
     let now = world.now();
-    for n in 0..transfers {
-        let age = SignedDuration::from_mins(world.rng.random_range(20..5_000));
+    let age = |_| SignedDuration::from_mins(world.rng.random_range(20..5_000));
+    let mut ages: Vec<_> = (0..transfers).map(age).collect();
+    ages.sort();
+    for (n, age) in ages.into_iter().rev().enumerate() {
         let begun = now.checked_sub(age).unwrap_or(now);
         let mut plan = world.plan();
         plan.retention = Duration::from_secs(world.rng.random_range(90_000..900_000));
         plan.outcome = Outcome::Active;
+        if n % 12 == 2 {
+            plan.stage = Stage::Unknown;
+        }
         let position = world.create(plan, begun);
         settle(world, position, n, begun);
     }
-    let by_age = |a: &SimTransfer, b: &SimTransfer| a.id.cmp(&b.id);
-    world.transfers.sort_by(by_age);
     world.mark();
 }
 
@@ -57,30 +57,22 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
 fn settle(world: &mut World, position: usize, n: usize, begun: Timestamp) {
     let at = begun.checked_add(SignedDuration::from_mins(5));
     let at = at.unwrap_or(begun);
-    match n % 12 {
-        0 => {}
-        1 => fail(world, position, at),
-        2 => {
-            if let Some(transfer) = world.transfers.get_mut(position) {
-                transfer.stage = Stage::Unknown;
-                transfer.passed = [Stage::Unknown].into();
-            }
-        }
-        n => {
-            enter(world, position, Stage::Active, at);
-            for _ in 0..world.rng.random_range(0..6) {
-                retrieve(world, position, at);
-            }
-            mishaps(world, position, at);
-            let end = match n {
-                3 => Stage::DeletedByExpiration,
-                4 => Stage::DeletedByRevocation,
-                5 => Stage::DeletedByAdmin,
-                6 => Stage::DeletedBySecurity,
-                _ => return,
-            };
-            enter(world, position, end, at);
-        }
+    let end = match n % 12 {
+        0 | 2 => return,
+        1 => return fail(world, position, at),
+        3 => Some(Stage::DeletedByExpiration),
+        4 => Some(Stage::DeletedByRevocation),
+        5 => Some(Stage::DeletedByAdmin),
+        6 => Some(Stage::DeletedBySecurity),
+        _ => None,
+    };
+    enter(world, position, Stage::Active, at);
+    for _ in 0..world.rng.random_range(0..6) {
+        fetch(world, position, at);
+    }
+    mishaps(world, position, at);
+    if let Some(end) = end {
+        enter(world, position, end, at);
     }
 }
 
@@ -94,67 +86,67 @@ pub(super) fn live(world: &mut World) {
         world.lived_until = at;
         by_the_clock(world, at);
         if world.time.runs() {
-            by_chance(world, at);
+            by_chance(world, at, step);
         }
     }
 }
 
 fn by_the_clock(world: &mut World, at: Timestamp) {
-    for position in 0..world.transfers.len() {
+    while let Some(position) = world.index.pop_due(at) {
         let Some(transfer) = world.transfers.get(position) else {
             continue;
         };
-        let since = |date: Timestamp| at.duration_since(date);
-        let processed = since(transfer.processed_at) >= SignedDuration::ZERO;
-        let overdue = since(transfer.expires_at) >= CLEANUP_AFTER;
-        let old = transfer
-            .ended_at
-            .is_some_and(|end| since(end) >= FORGET_AFTER);
         match transfer.stage {
-            Stage::Processing if processed && transfer.outcome == Outcome::Failed => {
-                fail(world, position, at);
-            }
-            Stage::Processing if processed => {
+            Stage::Processing if transfer.outcome == Outcome::Failed => fail(world, position, at),
+            Stage::Processing => {
                 enter(world, position, Stage::Active, at);
                 if world.time.runs() {
                     mishaps(world, position, at);
                 }
             }
-            Stage::Active if overdue => enter(world, position, Stage::DeletedByExpiration, at),
-            Stage::Processing | Stage::Active | Stage::Unknown => {}
+            Stage::Active => enter(world, position, Stage::DeletedByExpiration, at),
             Stage::Failed
             | Stage::DeletedByExpiration
             | Stage::DeletedByRevocation
             | Stage::DeletedByAdmin
             | Stage::DeletedBySecurity => {
-                if old && !transfer.forgotten {
-                    drop(world.happen(position, &Happening::Forgotten, at));
-                }
+                drop(world.happen(position, &Happening::Forgotten, at));
             }
+            Stage::Pending | Stage::Unknown | Stage::Archived => {}
         }
     }
 }
 
-/// What people do in one step: about ten things in a simulated minute.
-fn by_chance(world: &mut World, at: Timestamp) {
-    if world.rng.random_bool(0.12) {
+/// What people do in one step: about seven things in a simulated minute, and
+/// more with the activity that was asked for.
+fn by_chance(world: &mut World, at: Timestamp, step: SignedDuration) {
+    let active = u32::try_from(world.index.active().len()).unwrap_or(u32::MAX);
+    let pace = PACE + f64::from(active) * world.activity / 3_600.0;
+    let mut acts = step.as_secs_f64() * pace;
+    // A part of an act is an act with that probability.
+    while acts >= 1.0 || (acts > 0.0 && world.rng.random_bool(acts)) {
+        acts -= 1.0;
+        act(world, at);
+    }
+}
+
+fn act(world: &mut World, at: Timestamp) {
+    let roll = world.rng.random_range(0..100);
+    if roll < 10 {
         let plan = world.plan();
         world.create(plan, at);
+        return;
     }
-    let active: Vec<_> = positions(world, Stage::Active);
+    let active = world.index.active();
     if active.is_empty() {
         return;
     }
-    for _ in 0..world.rng.random_range(0..3) {
-        let position = *names::pick(&active, &mut world.rng);
-        retrieve(world, position, at);
-    }
-    let position = *names::pick(&active, &mut world.rng);
-    let end = match world.rng.random_range(0..100) {
-        0..4 => Stage::DeletedByRevocation,
-        4..6 => Stage::DeletedByAdmin,
-        6..8 => Stage::DeletedBySecurity,
-        _ => return,
+    let position = *names::pick(active, &mut world.rng);
+    let end = match roll {
+        10..13 => Stage::DeletedByRevocation,
+        13..15 => Stage::DeletedByAdmin,
+        15..17 => Stage::DeletedBySecurity,
+        _ => return fetch(world, position, at),
     };
     enter(world, position, end, at);
 }
@@ -165,10 +157,10 @@ fn mishaps(world: &mut World, position: usize, at: Timestamp) {
         let happening = Happening::RecipientNotificationFailed(0);
         drop(world.happen(position, &happening, at));
     }
-    if world.rng.random_bool(0.05) {
+    if world.rng.random_bool(0.08) {
         drop(world.happen(position, &Happening::SenderNotificationFailed, at));
     }
-    if world.rng.random_bool(0.05) {
+    if world.rng.random_bool(0.08) {
         drop(world.happen(position, &Happening::EmlFailed, at));
     }
     let files = world.transfers.get(position).map_or(0, |t| t.files.len());
@@ -177,16 +169,25 @@ fn mishaps(world: &mut World, position: usize, at: Timestamp) {
     }
 }
 
-fn retrieve(world: &mut World, position: usize, at: Timestamp) {
+fn fetch(world: &mut World, position: usize, at: Timestamp) {
     let Some(transfer) = world.transfers.get(position) else {
         return;
     };
-    let (recipients, files) = (transfer.recipients.len(), transfer.files.len());
-    let viewed = world.rng.random_bool(0.3);
+    let (fetchers, files) = (transfer.fetchers, transfer.files.len());
+    if fetchers.min(files) == 0 {
+        return;
+    }
+    let way = if comes(world.quirks.unknown_methods, &mut world.rng) {
+        Way::Printed
+    } else if world.rng.random_bool(0.3) {
+        Way::Viewed
+    } else {
+        Way::Downloaded
+    };
     let happening = Happening::Retrieved {
-        recipient: world.rng.random_range(0..recipients.max(1)),
-        file: world.rng.random_range(0..files.max(1)),
-        way: if viewed { Way::Viewed } else { Way::Downloaded },
+        recipient: world.rng.random_range(0..fetchers),
+        file: world.rng.random_range(0..files),
+        way,
     };
     // A removed file cannot be retrieved; then nothing happens.
     drop(world.happen(position, &happening, at));
@@ -209,8 +210,53 @@ fn enter(world: &mut World, position: usize, stage: Stage, at: Timestamp) {
     drop(world.happen(position, &Happening::Entered(stage), at));
 }
 
-fn positions(world: &World, stage: Stage) -> Vec<usize> {
-    let is = |(_, transfer): &(usize, &SimTransfer)| transfer.stage == stage;
-    let all = world.transfers.iter().enumerate();
-    all.filter(is).map(|(position, _)| position).collect()
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::simulator::{Scenario, truth};
+
+    fn world() -> World {
+        let scenario = Scenario {
+            seed: 7,
+            speed: 600.0,
+            senders: 2,
+            transfers: 50,
+            activity: 1.0,
+            api_minor: 8,
+            start: Timestamp::from_second(1_775_000_000).unwrap(),
+        };
+        let mut world = World::new(&scenario, String::new());
+        populate(&mut world, scenario.transfers);
+        world
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_seed_lives_the_same_life_however_often_it_is_looked_at() {
+        let (mut watched, mut alone) = (world(), world());
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(730)).await;
+            live(&mut watched);
+        }
+        live(&mut alone);
+        assert_eq!(truth::of_world(&watched), truth::of_world(&alone));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frozen_time_brings_what_is_due_and_nothing_by_chance() {
+        let mut world = world();
+        world.time.set_speed(0.0);
+        let created = world.transfers.len();
+        tokio::time::advance(Duration::from_hours(1)).await;
+        live(&mut world);
+        assert_eq!(world.lived_until, world.now());
+        world.time.advance(Duration::from_hours(24 * 400));
+        live(&mut world);
+        assert_eq!(world.transfers.len(), created);
+        let left = |t: &&crate::simulator::transfer::SimTransfer| !t.forgotten;
+        let stages = world.transfers.iter().filter(left).map(|t| t.stage);
+        assert!(stages.clone().count() > 0 && stages.clone().all(|s| s == Stage::Unknown));
+        assert!(world.index.active().is_empty());
+    }
 }

@@ -11,10 +11,13 @@
 mod answers;
 mod control;
 mod fault;
+mod index;
 mod life;
 mod names;
+mod quirk;
 mod reply;
 mod rest;
+mod secrets;
 mod time;
 mod transfer;
 mod truth;
@@ -50,6 +53,9 @@ pub struct Scenario {
     pub senders: usize,
     /// How many transfers there are at the start, spread over the senders.
     pub transfers: usize,
+    /// What happens to each active transfer in a simulated hour, beside what
+    /// always happens.
+    pub activity: f64,
     /// The minor version of the API that is offered.
     pub api_minor: u32,
     /// The simulated date at the start.
@@ -147,10 +153,11 @@ async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (reply, fault) = {
         let mut world = world.lock();
         life::live(&mut world);
-        rest::answer(&mut world, &asked)
+        let (reply, fault) = rest::answer(&mut world, &asked);
+        (reply, fault.map(|fault| (fault, secrets::quote(&world))))
     };
     match fault {
-        Some(fault) => fault.spoil(reply).await,
+        Some((fault, quote)) => fault.spoil(reply, &quote).await,
         None => reply.into_response(),
     }
 }

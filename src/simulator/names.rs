@@ -1,11 +1,15 @@
 //! Names, addresses and ids of the simulated people and files.
 //!
-//! **Invariants.** Ids have the length and the alphabet of the contract.
+//! **Invariants.** Ids have the length and the alphabet of the contract. What
+//! a client must not show holds a word that stands nowhere else.
 
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{Rng, RngExt, rngs::StdRng};
 
+use super::transfer::Letter;
+
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const HEX: &[u8; 16] = b"0123456789abcdef";
 const DESKS: [&str; 8] = [
     "invoices",
     "reports",
@@ -19,14 +23,17 @@ const DESKS: [&str; 8] = [
 const PEOPLE: [&str; 8] = [
     "ada", "bob", "carol", "dan", "eve", "frank", "grace", "heidi",
 ];
-const FILES: [&str; 6] = [
-    "offer.pdf",
-    "invoice.pdf",
-    "setup.exe",
-    "drawing.dwg",
-    "minutes.docx",
-    "ledger.xlsx",
+const FILES: [(&str, &str); 6] = [
+    ("offer", "pdf"),
+    ("invoice", "pdf"),
+    ("setup", "exe"),
+    ("drawing", "dwg"),
+    ("minutes", "docx"),
+    ("ledger", "xlsx"),
 ];
+
+/// The length of the words that stand nowhere else.
+const WORD: usize = 10;
 
 /// `length` letters and digits.
 pub(super) fn alphanumeric(length: usize, rng: &mut StdRng) -> String {
@@ -55,14 +62,32 @@ pub(super) fn sender(n: usize) -> String {
 }
 
 /// An address of a recipient.
-pub(super) fn recipient(n: usize, rng: &mut StdRng) -> String {
-    let number: u16 = rng.random_range(1..1000);
-    format!("{}.{number}.{n}@example.org", pick(&PEOPLE, rng))
+pub(super) fn recipient(rng: &mut StdRng) -> String {
+    let person = *pick(&PEOPLE, rng);
+    format!("{person}.{}@example.org", alphanumeric(WORD, rng))
 }
 
 /// A file name.
-pub(super) fn file(n: usize, rng: &mut StdRng) -> String {
-    format!("{n}-{}", pick(&FILES, rng))
+pub(super) fn file(rng: &mut StdRng) -> String {
+    let (stem, end) = *pick(&FILES, rng);
+    format!("{stem}-{}.{end}", alphanumeric(WORD, rng))
+}
+
+/// What a sender writes.
+pub(super) fn letter(rng: &mut StdRng) -> Letter {
+    let mut word = || alphanumeric(WORD, rng);
+    Letter {
+        sender_name: format!("Ada {}", word()),
+        sender_phone: format!("+49 761 {}", word()),
+        subject: format!("Documents {}", word()),
+        body: format!("<p>Please fetch {}</p>", word()),
+        password: word(),
+    }
+}
+
+/// A SHA-256 in hexadecimal digits.
+pub(super) fn checksum(rng: &mut StdRng) -> String {
+    (0..64).map(|_| char::from(*pick(HEX, rng))).collect()
 }
 
 /// `YYYYMMDD-HHMMSS-` and eight letters or digits (contract 4.2).

@@ -71,7 +71,7 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Value, R
         }
         ["api", "clients"] if get => {
             check_versions(world, asked)?;
-            let client_id = names::alphanumeric(64, &mut world.rng);
+            let client_id = names::alphanumeric(64, &mut world.dice);
             Ok(data(&json!({"clientId": client_id})))
         }
         ["api", "users", address, "verification"] if get => {
@@ -124,7 +124,7 @@ fn token(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Ref
     if has_code || !registered {
         return Err((403, 3002, "Invalid verification data."));
     }
-    let token = names::alphanumeric(40, &mut world.rng);
+    let token = names::alphanumeric(40, &mut world.dice);
     let now = world.now();
     let pair = (caller.client_id.as_str(), caller.address.as_str());
     let until = world.tokens.grant(token.clone(), pair, now);
@@ -143,33 +143,43 @@ fn list(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refu
     let page = number("page", 1, usize::MAX)?;
     let size = number("page-size", 10, 100)?;
     let skipped = (page - 1).saturating_mul(size);
-    let frame = Frame {
+    let World {
+        transfers,
+        index,
+        quirks,
+        dice,
+        base_url,
+        ..
+    } = world;
+    let mut frame = Frame {
         sender: &caller.address,
-        base_url: &world.base_url,
+        base_url,
+        quirks: *quirks,
+        dice,
     };
-    let own = world.transfers.iter().rev();
-    let own = own.filter(|t| Some(t.sender) == caller.sender && !t.forgotten);
-    let items: Vec<_> = own
-        .skip(skipped)
-        .take(size)
-        .map(|transfer| answers::list_item(transfer, &frame, &mut world.rng))
-        .collect();
-    Ok(Value::Array(items))
+    let listed = caller.sender.map_or(&[][..], |sender| index.listed(sender));
+    let newest_first = listed.iter().rev().skip(skipped).take(size);
+    let items = newest_first
+        .filter_map(|position| transfers.get(*position))
+        .map(|transfer| frame.list_item(transfer));
+    Ok(items.collect())
 }
 
 fn status(world: &mut World, caller: &Caller, id: &str) -> Result<Value, Refusal> {
     let missing = (404, 2003, "Entity does not exist.");
     let id = percent_decode_str(id).decode_utf8_lossy();
-    let position = world.find(&id).ok_or(missing)?;
+    let position = world.index.find(&id).ok_or(missing)?;
     let transfer = world.transfers.get(position).ok_or(missing)?;
     if Some(transfer.sender) != caller.sender {
         return Err(missing);
     }
-    let frame = Frame {
+    let mut frame = Frame {
         sender: &caller.address,
         base_url: &world.base_url,
+        quirks: world.quirks,
+        dice: &mut world.dice,
     };
-    Ok(answers::status(transfer, &frame, &mut world.rng))
+    Ok(frame.status(transfer))
 }
 
 /// Checks headers and address of a call that needs no token.

@@ -30,6 +30,11 @@ impl Time {
         }
     }
 
+    /// Goes on from the present date at another speed.
+    pub(super) fn set_speed(&mut self, speed: f64) {
+        *self = Self::new(self.now(), speed);
+    }
+
     /// The simulated date.
     pub(super) fn now(&self) -> Timestamp {
         let seconds = self.since.elapsed().as_secs_f64() * self.speed;

@@ -3,13 +3,22 @@
 //! **Invariants.** A transition that the life-cycle does not know is a
 //! conflict and changes nothing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// The cleanup task runs this long after an expiration.
+const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// The "automated deletion" of the contract, section 7: an ended transfer is
+/// forgotten this long after its end.
+const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// The states, as the API spells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
+    /// A session that is not finalized.
+    Pending,
     Processing,
     Active,
     Failed,
@@ -18,10 +27,13 @@ pub(super) enum Stage {
     DeletedByAdmin,
     DeletedBySecurity,
     Unknown,
+    /// A word that no client knows.
+    Archived,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
+        Self::Pending,
         Self::Processing,
         Self::Active,
         Self::Failed,
@@ -30,10 +42,12 @@ impl Stage {
         Self::DeletedByAdmin,
         Self::DeletedBySecurity,
         Self::Unknown,
+        Self::Archived,
     ];
 
     pub(super) const fn word(self) -> &'static str {
         match self {
+            Self::Pending => "PENDING",
             Self::Processing => "PROCESSING",
             Self::Active => "ACTIVE",
             Self::Failed => "FAILED",
@@ -42,11 +56,26 @@ impl Stage {
             Self::DeletedByAdmin => "DELETED_BY_ADMIN",
             Self::DeletedBySecurity => "DELETED_BY_SECURITY",
             Self::Unknown => "UNKNOWN",
+            Self::Archived => "ARCHIVED",
         }
     }
 
+    /// What a client should call it.
     pub(super) fn label(self) -> String {
+        if self == Self::Archived {
+            return "other".to_owned();
+        }
         self.word().to_lowercase()
+    }
+
+    /// Whether nothing leaves this state.
+    pub(super) const fn is_final(self) -> bool {
+        self.is_deleted() || matches!(self, Self::Failed)
+    }
+
+    /// Whether the transfer is there to be retrieved, or about to be.
+    pub(super) const fn lives(self) -> bool {
+        matches!(self, Self::Processing | Self::Active)
     }
 
     pub(super) const fn is_deleted(self) -> bool {
@@ -65,6 +94,29 @@ impl Stage {
 pub(super) enum Way {
     Downloaded,
     Viewed,
+    /// A word that no client knows.
+    Printed,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 3] = [Self::Downloaded, Self::Viewed, Self::Printed];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Downloaded => "DOWNLOADED",
+            Self::Viewed => "VIEWED",
+            Self::Printed => "PRINTED",
+        }
+    }
+
+    /// What a client should call it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Downloaded => "downloaded",
+            Self::Viewed => "viewed",
+            Self::Printed => "other",
+        }
+    }
 }
 
 /// What can happen.
@@ -102,6 +154,10 @@ pub(super) struct SimFile {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) size: u64,
+    /// SHA-256 as the sender told it.
+    pub(super) checksum: String,
+    /// The password that `href` carries (contract 1.1).
+    pub(super) password: String,
     pub(super) removed: Option<String>,
 }
 
@@ -115,6 +171,16 @@ pub(super) struct SimRecipient {
     pub(super) retrievals: Vec<(usize, Way, Timestamp)>,
 }
 
+/// What the sender wrote, and the password of the transfer.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
+    pub(super) sender_name: String,
+    pub(super) sender_phone: String,
+    pub(super) subject: String,
+    pub(super) body: String,
+    pub(super) password: String,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct SimTransfer {
     pub(super) id: String,
@@ -123,8 +189,13 @@ pub(super) struct SimTransfer {
     pub(super) passed: BTreeSet<Stage>,
     pub(super) files: Vec<SimFile>,
     pub(super) recipients: Vec<SimRecipient>,
+    /// So many recipients, the first ones, fetch files by chance.
+    pub(super) fetchers: usize,
+    pub(super) letter: Letter,
     pub(super) expires_at: Timestamp,
-    pub(super) processed_at: Timestamp,
+    pub(super) processing: Duration,
+    /// When it was finalized; meaningless while it is pending.
+    pub(super) finalized_at: Timestamp,
     pub(super) outcome: Outcome,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) eml_failed: bool,
@@ -141,9 +212,26 @@ impl SimTransfer {
             || self.recipients.iter().any(|r| r.notification_failed)
     }
 
-    pub(super) fn retrievals(&self, way: Way) -> usize {
-        let all = self.recipients.iter().flat_map(|r| &r.retrievals);
-        all.filter(|(_, how, _)| *how == way).count()
+    /// Every retrieval: file index, way and date.
+    pub(super) fn retrievals(&self) -> impl Iterator<Item = &(usize, Way, Timestamp)> {
+        self.recipients.iter().flat_map(|r| &r.retrievals)
+    }
+
+    /// When the clock next brings something.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        if self.forgotten {
+            return None;
+        }
+        match self.stage {
+            Stage::Processing => self.finalized_at.checked_add(self.processing).ok(),
+            Stage::Active => self.expires_at.checked_add(CLEANUP_AFTER).ok(),
+            Stage::Failed
+            | Stage::DeletedByExpiration
+            | Stage::DeletedByRevocation
+            | Stage::DeletedByAdmin
+            | Stage::DeletedBySecurity => self.ended_at?.checked_add(FORGET_AFTER).ok(),
+            Stage::Pending | Stage::Unknown | Stage::Archived => None,
+        }
     }
 
     /// Lets `happening` come about at `at`.
@@ -213,8 +301,10 @@ impl SimTransfer {
             Stage::DeletedByExpiration
             | Stage::DeletedByRevocation
             | Stage::DeletedByAdmin
-            | Stage::DeletedBySecurity => self.must_be(Stage::Active)?,
-            Stage::Processing | Stage::Unknown => {
+            | Stage::DeletedBySecurity
+            | Stage::Archived => self.must_be(Stage::Active)?,
+            Stage::Processing => self.must_be(Stage::Pending)?,
+            Stage::Pending | Stage::Unknown => {
                 return Err(format!("nothing enters {}", stage.label()));
             }
         }
@@ -223,14 +313,17 @@ impl SimTransfer {
         }
         self.stage = stage;
         self.passed.insert(stage);
-        if stage != Stage::Active {
+        if stage == Stage::Processing {
+            self.finalized_at = at;
+        }
+        if stage.is_final() {
             self.ended_at = Some(at);
         }
         Ok(())
     }
 
     fn lives(&self) -> Result<(), String> {
-        if matches!(self.stage, Stage::Processing | Stage::Active) {
+        if self.stage.lives() {
             return Ok(());
         }
         Err(format!("the transfer is {}", self.stage.label()))

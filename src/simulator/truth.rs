@@ -4,10 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::transfer::{Happening, SimTransfer, Stage, Way};
+use super::{
+    transfer::{Happening, SimTransfer, Stage, Way},
+    world::World,
+};
 
 /// How often each thing has happened.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -22,6 +26,8 @@ pub(super) struct Totals {
     state_transitions: BTreeMap<String, u64>,
     ended_unretrieved: BTreeMap<String, u64>,
     forgotten: u64,
+    /// Those of the forgotten that had not ended.
+    vanished: u64,
 }
 
 impl Totals {
@@ -30,7 +36,7 @@ impl Totals {
         let states = |stages: &[Stage]| stages.iter().map(|s| (s.label(), 0)).collect();
         let deleted: Vec<_> = Stage::ALL.into_iter().filter(|s| s.is_deleted()).collect();
         Self {
-            retrievals: [("downloaded", 0), ("viewed", 0)].into(),
+            retrievals: Way::ALL.map(|way| (way.label(), 0)).into(),
             state_transitions: states(&Stage::ALL),
             ended_unretrieved: states(&deleted),
             ..Self::default()
@@ -41,7 +47,7 @@ impl Totals {
     pub(super) fn count(&mut self, happening: &Happening, transfer: &SimTransfer) {
         match happening {
             Happening::Retrieved { way, .. } => {
-                *self.retrievals.entry(way_label(*way)).or_default() += 1;
+                *self.retrievals.entry(way.label()).or_default() += 1;
             }
             Happening::RecipientNotificationFailed(_) => self.recipient_notification_failures += 1,
             Happening::SenderNotificationFailed => self.sender_notification_failures += 1,
@@ -55,14 +61,17 @@ impl Totals {
             }
             Happening::Entered(stage) => self.enter(*stage, transfer),
             Happening::Expired => {}
-            Happening::Forgotten => self.forgotten += 1,
+            Happening::Forgotten => {
+                self.forgotten += 1;
+                self.vanished += u64::from(!transfer.stage.is_final());
+            }
         }
     }
 
     /// Counts a transfer that has just been created.
     pub(super) fn appear(&mut self, transfer: &SimTransfer) {
         self.appeared += 1;
-        self.enter(Stage::Processing, transfer);
+        self.enter(transfer.stage, transfer);
     }
 
     fn enter(&mut self, stage: Stage, transfer: &SimTransfer) {
@@ -74,39 +83,74 @@ impl Totals {
     }
 }
 
-/// The truth about one transfer.
-pub(super) fn of_transfer(transfer: &SimTransfer) -> Value {
+/// The whole truth, of each sender and each transfer.
+pub(super) fn of_world(world: &World) -> Value {
+    let mut transfers = vec![Map::new(); world.senders().len()];
+    for transfer in &world.transfers {
+        if let Some(own) = transfers.get_mut(transfer.sender) {
+            own.insert(transfer.id.clone(), of_transfer(transfer));
+        }
+    }
+    let with_totals = world.senders().iter().zip(&world.totals).zip(transfers);
+    let senders: Map<_, _> = with_totals
+        .map(|((address, totals), transfers)| {
+            let verified_until = world.tokens.newest_of(address);
+            let told = json!({
+                "totals": totals,
+                "verified_until": verified_until.map(text),
+                "transfers": transfers,
+            });
+            (address.clone(), told)
+        })
+        .collect();
+    json!({"now": text(world.now()), "totals": world.grand_totals, "senders": senders})
+}
+
+/// The totals alone: what a test asks for again and again.
+pub(super) fn totals(world: &World) -> Value {
+    let by_address = world.senders().iter().zip(&world.totals);
+    let senders: BTreeMap<_, _> = by_address.collect();
+    json!({"totals": world.grand_totals, "senders": senders})
+}
+
+fn of_transfer(transfer: &SimTransfer) -> Value {
     let failed = transfer.recipients.iter().filter(|r| r.notification_failed);
+    let retrieved = transfer.recipients.iter();
+    let retrieved = retrieved.filter(|r| !r.retrievals.is_empty());
     let removals: Vec<_> = transfer
         .files
         .iter()
         .filter_map(|file| Some(json!({"file": file.id, "cause": file.removed.as_ref()?})))
         .collect();
     let passed: Vec<_> = transfer.passed.iter().map(|stage| stage.label()).collect();
+    let count = |way: Way| {
+        transfer
+            .retrievals()
+            .filter(|(_, by, _)| *by == way)
+            .count()
+    };
+    let retrievals: BTreeMap<_, _> = Way::ALL.map(|way| (way.label(), count(way))).into();
     json!({
         "state": transfer.stage.label(),
         "states_passed": passed,
-        "retrievals": {
-            "downloaded": transfer.retrievals(Way::Downloaded),
-            "viewed": transfer.retrievals(Way::Viewed),
-        },
+        "retrievals": retrievals,
+        "recipients_retrieved": retrieved.count(),
+        "last_retrieval": transfer.retrievals().map(|(_, _, at)| *at).max().map(text),
         "failures": {
             "recipient_notification": failed.count(),
             "sender_notification": transfer.sender_notification_failed,
             "eml": transfer.eml_failed,
         },
+        "warnings": transfer.warns(),
         "removals": removals,
         "files": transfer.files.len(),
         "recipients": transfer.recipients.len(),
         "size": transfer.files.iter().map(|file| file.size).sum::<u64>(),
-        "expires_at": transfer.expires_at.to_string(),
+        "expires_at": text(transfer.expires_at),
         "forgotten": transfer.forgotten,
     })
 }
 
-const fn way_label(way: Way) -> &'static str {
-    match way {
-        Way::Downloaded => "downloaded",
-        Way::Viewed => "viewed",
-    }
+fn text(at: Timestamp) -> String {
+    at.to_string()
 }

@@ -11,7 +11,11 @@ const VALIDITY: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The tokens that were handed out.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(HashMap<String, Grant>);
+pub(super) struct Tokens {
+    good: HashMap<String, Grant>,
+    /// Every token there ever was, oldest first.
+    handed_out: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Grant {
@@ -34,8 +38,21 @@ impl Tokens {
             address: address.to_lowercase(),
             valid_until,
         };
-        self.0.insert(token, grant);
+        self.handed_out.push(token.clone());
+        self.good.insert(token, grant);
         valid_until
+    }
+
+    /// Every token there ever was, oldest first.
+    pub(super) fn handed_out(&self) -> &[String] {
+        &self.handed_out
+    }
+
+    /// The latest end of a token of `address`.
+    pub(super) fn newest_of(&self, address: &str) -> Option<Timestamp> {
+        let address = address.to_lowercase();
+        let own = self.good.values().filter(|grant| grant.address == address);
+        own.map(|grant| grant.valid_until).max()
     }
 
     /// The end of `token`, if it is good for the pair.
@@ -45,13 +62,13 @@ impl Tokens {
         (client_id, address): (&str, &str),
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let grant = self.0.get(token)?;
+        let grant = self.good.get(token)?;
         let is_of_pair = grant.client_id == client_id && grant.address == address.to_lowercase();
         (is_of_pair && now < grant.valid_until).then_some(grant.valid_until)
     }
 
     /// The administrator's reset: no token is good any more.
     pub(super) fn reset(&mut self) {
-        self.0.clear();
+        self.good.clear();
     }
 }

@@ -1,10 +1,11 @@
 //! The simulated server's memory: senders, transfers, tokens, faults, truth.
 //!
 //! **Invariants.** Everything that happens goes through [`World::happen`], so
-//! that it is counted.
+//! that it is counted and indexed. How often the world is asked changes
+//! nothing in how it lives: answers have dice of their own.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -14,21 +15,33 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use super::{
     Scenario,
     fault::Faults,
+    index::Index,
     names,
+    quirk::Quirks,
     time::Time,
     transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
     truth::Totals,
     verification::Tokens,
 };
 
+/// How long a transfer is kept, in hours: mostly days, some only for a while.
+const RETENTION_HOURS: [u64; 8] = [2, 3, 5, 12, 24, 48, 72, 96];
+
 /// Everything the server knows.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) time: Time,
+    /// What happens by chance.
     pub(super) rng: StdRng,
+    /// The order of sets in answers, tokens, quirks.
+    pub(super) dice: StdRng,
     pub(super) tokens: Tokens,
     pub(super) faults: Faults,
+    pub(super) quirks: Quirks,
     pub(super) api_minor: u32,
+    /// What happens to each active transfer in an hour, beside what always
+    /// happens.
+    pub(super) activity: f64,
     pub(super) base_url: String,
     /// Requests by endpoint.
     pub(super) requests: BTreeMap<&'static str, u64>,
@@ -36,19 +49,26 @@ pub(super) struct World {
     pub(super) totals: Vec<Totals>,
     /// Of all senders together.
     pub(super) grand_totals: Totals,
-    /// Oldest first.
+    /// Oldest first; those that the server has forgotten stay, for the truth.
     pub(super) transfers: Vec<SimTransfer>,
+    pub(super) index: Index,
     pub(super) lived_until: Timestamp,
     client_id: String,
     senders: Vec<String>,
+    /// By address in lower case.
+    by_address: HashMap<String, usize>,
 }
 
 /// A transfer to be.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) sender: usize,
+    /// The state in which it begins.
+    pub(super) stage: Stage,
     pub(super) files: Vec<(String, u64)>,
     pub(super) recipients: Vec<String>,
+    /// So many recipients, the first ones, fetch files by chance.
+    pub(super) fetchers: usize,
     pub(super) processing: Duration,
     pub(super) retention: Duration,
     pub(super) outcome: Outcome,
@@ -59,19 +79,26 @@ impl World {
         let mut rng = StdRng::seed_from_u64(scenario.seed);
         let client_id = names::alphanumeric(64, &mut rng);
         let senders: Vec<_> = (0..scenario.senders.max(1)).map(names::sender).collect();
+        let by_address = senders.iter().enumerate();
+        let by_address = by_address.map(|(n, address)| (address.to_lowercase(), n));
         let mut world = Self {
             time: Time::new(scenario.start, scenario.speed),
+            dice: StdRng::seed_from_u64(rng.random()),
             rng,
             tokens: Tokens::default(),
             faults: Faults::default(),
+            quirks: Quirks::default(),
             api_minor: scenario.api_minor,
+            activity: scenario.activity,
             base_url,
             requests: BTreeMap::new(),
             totals: Vec::new(),
             grand_totals: Totals::zero(),
             transfers: Vec::new(),
+            index: Index::default(),
             lived_until: scenario.start,
             client_id,
+            by_address: by_address.collect(),
             senders,
         };
         world.mark();
@@ -88,8 +115,7 @@ impl World {
 
     /// The sender with this address, in any casing.
     pub(super) fn sender(&self, address: &str) -> Option<usize> {
-        let same = |known: &String| known.eq_ignore_ascii_case(address);
-        self.senders.iter().position(same)
+        self.by_address.get(&address.to_lowercase()).copied()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -102,39 +128,39 @@ impl World {
         self.grand_totals = Totals::zero();
     }
 
-    /// The position of a transfer that the server still knows.
-    pub(super) fn find(&self, id: &str) -> Option<usize> {
-        let is = |transfer: &SimTransfer| transfer.id == id && !transfer.forgotten;
-        self.transfers.iter().position(is)
-    }
-
-    /// Creates a transfer that is being processed; the answer is its position.
+    /// Creates a transfer; the answer is its position.
     pub(super) fn create(&mut self, plan: Plan, at: Timestamp) -> usize {
         let rng = &mut self.rng;
-        let files = plan.files.into_iter().map(|(name, size)| SimFile {
+        let file = |(name, size), rng: &mut StdRng| SimFile {
             id: names::alphanumeric(10, rng),
             name,
             size,
+            checksum: names::checksum(rng),
+            password: names::alphanumeric(12, rng),
             removed: None,
-        });
-        let files: Vec<_> = files.collect();
-        let recipients = plan.recipients.into_iter().map(|mail| SimRecipient {
+        };
+        let recipient = |mail, rng: &mut StdRng| SimRecipient {
             id: names::alphanumeric(10, rng),
             mail,
             password: names::alphanumeric(12, rng),
             notification_failed: false,
             retrievals: Vec::new(),
-        });
-        let recipients: Vec<_> = recipients.collect();
+        };
+        let files = plan.files.into_iter().map(|given| file(given, rng));
+        let files = files.collect();
+        let recipients = plan.recipients.into_iter().map(|mail| recipient(mail, rng));
         let transfer = SimTransfer {
-            id: names::tracking_id(at, &mut self.rng),
-            sender: plan.sender,
-            stage: Stage::Processing,
-            passed: BTreeSet::from([Stage::Processing]),
             files,
-            recipients,
+            recipients: recipients.collect(),
+            id: names::tracking_id(at, &mut self.rng),
+            letter: names::letter(&mut self.rng),
+            sender: plan.sender,
+            stage: plan.stage,
+            passed: BTreeSet::from([plan.stage]),
+            fetchers: plan.fetchers,
             expires_at: at.checked_add(plan.retention).unwrap_or(Timestamp::MAX),
-            processed_at: at.checked_add(plan.processing).unwrap_or(Timestamp::MAX),
+            processing: plan.processing,
+            finalized_at: at,
             outcome: plan.outcome,
             ended_at: None,
             eml_failed: false,
@@ -145,8 +171,10 @@ impl World {
         for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.appear(&transfer);
         }
+        let position = self.transfers.len();
+        self.index.add(position, &transfer);
         self.transfers.push(transfer);
-        self.transfers.len() - 1
+        position
     }
 
     /// Lets something happen to the transfer at `position`, and counts it.
@@ -162,6 +190,7 @@ impl World {
         let transfer = self.transfers.get_mut(position);
         let transfer = transfer.ok_or("no such transfer")?;
         transfer.happen(happening, at)?;
+        self.index.update(position, transfer);
         let own = self.totals.get_mut(transfer.sender);
         for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.count(happening, transfer);
@@ -173,20 +202,20 @@ impl World {
     pub(super) fn plan(&mut self) -> Plan {
         let rng = &mut self.rng;
         let sender = rng.random_range(0..self.senders.len().max(1));
-        let files = (0..rng.random_range(1..=3)).map(|n| {
-            let name = names::file(n, rng);
-            (name, rng.random_range(1_000..50_000_000))
-        });
-        let files = files.collect();
-        let recipients = (0..rng.random_range(1..=3))
-            .map(|n| names::recipient(n, rng))
+        let files = (0..rng.random_range(1..=3))
+            .map(|_| (names::file(rng), rng.random_range(1_000..50_000_000)))
             .collect();
+        let recipients = (0..rng.random_range(1..=3)).map(|_| names::recipient(rng));
+        let recipients: Vec<_> = recipients.collect();
+        let retention = 3_600 * names::pick(&RETENTION_HOURS, rng) + rng.random_range(0..3_600);
         Plan {
             sender,
+            stage: Stage::Processing,
             files,
+            fetchers: rng.random_range(0..=recipients.len()),
             recipients,
             processing: Duration::from_secs(rng.random_range(20..400)),
-            retention: Duration::from_secs(rng.random_range(3_600..4 * 86_400)),
+            retention: Duration::from_secs(retention),
             outcome: if rng.random_bool(0.08) {
                 Outcome::Failed
             } else {

@@ -15,6 +15,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod judges;
+mod oracle;
 #[path = "../properties/mod.rs"]
 mod properties;
 mod rig;

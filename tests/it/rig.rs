@@ -116,6 +116,7 @@ pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>
 /// The simulator.
 pub struct Server {
     _process: Process,
+    client: reqwest::Client,
     pub url: String,
     pub client_id: String,
     pub senders: Vec<String>,
@@ -132,6 +133,7 @@ impl Server {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             _process: process,
+            client: client(),
             url: text(&ready["base_url"]),
             client_id: text(&ready["client_id"]),
             senders: ready["senders"]
@@ -145,36 +147,38 @@ impl Server {
 
     /// `/_sim/truth`.
     pub async fn truth(&self) -> Value {
-        let answer = reqwest::get(format!("{}/_sim/truth", self.url)).await;
-        serde_json::from_str(&answer.unwrap().text().await.unwrap()).unwrap()
+        self.get("truth").await
     }
 
-    /// POSTs to the control API; the answer must be good.
-    pub async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.try_post(path, body).await;
-        assert!(status < 300, "{path}: {answer}");
-        answer
+    /// GETs from the control API.
+    pub async fn get(&self, path: &str) -> Value {
+        self.ask(reqwest::Method::GET, path, json!({})).await
     }
 
     /// POSTs to the control API.
-    pub async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
-        self.send(reqwest::Method::POST, path, body).await
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        self.ask(reqwest::Method::POST, path, body).await
     }
 
     /// Sets the faults.
     pub async fn faults(&self, faults: Value) {
-        let (status, answer) = self.send(reqwest::Method::PUT, "faults", faults).await;
-        assert_eq!(status, 200, "{answer}");
+        self.ask(reqwest::Method::PUT, "faults", faults).await;
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
+    /// Sets the quirks.
+    pub async fn quirks(&self, quirks: Value) {
+        self.ask(reqwest::Method::PUT, "quirks", quirks).await;
+    }
+
+    /// The answer must be good.
+    async fn ask(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/_sim/{path}", self.url);
-        let client = reqwest::Client::builder().build().unwrap();
-        let answer = client.request(method, url).body(body.to_string());
-        let answer = answer.send().await.unwrap();
-        let status = answer.status().as_u16();
+        let request = self.client.request(method, url).body(body.to_string());
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
         let body = answer.text().await.unwrap();
-        (status, serde_json::from_str(&body).unwrap())
+        assert!(status.is_success(), "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     /// Creates an active transfer of the first sender with two files and two
@@ -190,8 +194,8 @@ impl Server {
     pub fn plan(&self) -> Value {
         json!({
             "sender": self.senders[0],
-            "files": [{"name": "canary-file-1.pdf", "size": 1000}, {"name": "b.zip", "size": 24}],
-            "recipients": ["canary-recipient-1@example.org", "second@example.org"],
+            "files": [{"name": "first-canary.pdf", "size": 1000}, {"name": "second-canary.zip", "size": 24}],
+            "recipients": ["first.canary@example.org", "second.canary@example.org"],
             "processing_seconds": 1_000_000,
             "retention_seconds": 10_000_000,
         })
@@ -206,6 +210,7 @@ impl Server {
 /// The exporter.
 pub struct Exporter {
     pub process: Process,
+    client: reqwest::Client,
     pub url: String,
     _directory: TempDir,
 }
@@ -225,6 +230,7 @@ impl Exporter {
         let url = address(&process).await;
         Self {
             process,
+            client: client(),
             url,
             _directory: directory,
         }
@@ -237,8 +243,8 @@ impl Exporter {
 
     /// The text of `path`.
     pub async fn get(&self, path: &str) -> String {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await;
-        answer.unwrap().text().await.unwrap()
+        let request = self.client.get(format!("{}{path}", self.url));
+        request.send().await.unwrap().text().await.unwrap()
     }
 
     /// Every sample of `/metrics`.
@@ -263,23 +269,29 @@ impl Exporter {
 
     /// Waits until every sender has been polled `more` times from now on.
     pub async fn polls(&self, more: f64) {
-        let name = "cryptshare_exporter_polls_total";
-        let counts = async || -> Vec<f64> {
-            let samples = self.samples().await;
-            let polls = samples.iter().filter(|sample| sample.name == name);
-            polls.map(|sample| sample.value).collect()
-        };
-        let before = counts().await;
+        let before = polls(&self.samples().await);
         eventually("further polls", async || {
-            let now = counts().await;
-            let done = now
-                .iter()
-                .zip(&before)
-                .all(|(now, then)| now - then >= more);
+            let now = polls(&self.samples().await);
+            let further = |(now, then): (&f64, &f64)| now - then >= more;
+            let done = now.iter().zip(&before).all(further);
             (done && !now.is_empty()).then_some(())
         })
         .await;
     }
+}
+
+/// How often each sender has been polled.
+pub fn polls(samples: &[Sample]) -> Vec<f64> {
+    let name = "cryptshare_exporter_polls_total";
+    let polls = samples.iter().filter(|sample| sample.name == name);
+    polls.map(|sample| sample.value).collect()
+}
+
+/// Connections are not kept: one that the other side ends for its idleness
+/// would fail the next request.
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    builder.build().unwrap()
 }
 
 /// The address that a process says it listens on.
@@ -295,7 +307,8 @@ pub async fn address(process: &Process) -> String {
 pub fn config(server: &Server, more: &str) -> String {
     let mut text = format!(
         "[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\n\
-         [metrics]\nremoval_causes = {{ malware = \"(?i)virus\" }}\nmax_transfers = 0\n\
+         [metrics]\nremoval_causes = {{ malware = \"(?i)virus\", file_type = \"(?i)type of file\" }}\n\
+         max_transfers = 0\n\
          [[server]]\nname = \"sim\"\nurl = \"{}\"\nclient_id = \"{}\"\n\
          read_timeout = \"1s\"\nrequest_timeout = \"2s\"\nmax_backoff = \"1s\"\n\
          max_concurrency = 16\nmax_requests_per_second = 2000\n{more}\n",

@@ -1,0 +1,128 @@
+//! Where the transfers are: by id, by sender, those that are active, and what
+//! the clock brings when.
+//!
+//! **Invariants.** Told of every change by [`super::world::World`] alone. No
+//! look-up walks through all transfers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use super::transfer::{SimTransfer, Stage};
+
+/// Positions of transfers in the world, each kept by one question.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_id: HashMap<String, usize>,
+    /// By sender, oldest first.
+    listed: HashMap<usize, Vec<usize>>,
+    active: Pool,
+    due: BTreeSet<(Timestamp, usize)>,
+    due_at: HashMap<usize, Timestamp>,
+}
+
+impl Index {
+    /// The transfer with this id, unless it is forgotten.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    /// What the server lists for `sender`, oldest first.
+    pub(super) fn listed(&self, sender: usize) -> &[usize] {
+        self.listed.get(&sender).map_or(&[], Vec::as_slice)
+    }
+
+    /// The active ones, in no meaningful order.
+    pub(super) fn active(&self) -> &[usize] {
+        &self.active.items
+    }
+
+    /// Takes the first transfer to which the clock brings something by `at`.
+    pub(super) fn pop_due(&mut self, at: Timestamp) -> Option<usize> {
+        let (due, position) = *self.due.first()?;
+        if due > at {
+            return None;
+        }
+        self.schedule(position, None);
+        Some(position)
+    }
+
+    /// Takes in a new transfer.
+    pub(super) fn add(&mut self, position: usize, transfer: &SimTransfer) {
+        self.by_id.insert(transfer.id.clone(), position);
+        self.listed
+            .entry(transfer.sender)
+            .or_default()
+            .push(position);
+        self.update(position, transfer);
+    }
+
+    /// Takes in what has become of a transfer.
+    pub(super) fn update(&mut self, position: usize, transfer: &SimTransfer) {
+        let is_active = transfer.stage == Stage::Active && !transfer.forgotten;
+        self.active.put(position, is_active);
+        self.schedule(position, transfer.due());
+        if transfer.forgotten && self.by_id.remove(&transfer.id).is_some() {
+            let listed = self.listed.entry(transfer.sender).or_default();
+            // Positions rise, since new ones come last.
+            if let Ok(at) = listed.binary_search(&position) {
+                listed.remove(at);
+            }
+        }
+    }
+
+    fn schedule(&mut self, position: usize, due: Option<Timestamp>) {
+        if let Some(before) = self.due_at.remove(&position) {
+            self.due.remove(&(before, position));
+        }
+        if let Some(due) = due {
+            self.due_at.insert(position, due);
+            self.due.insert((due, position));
+        }
+    }
+}
+
+/// A set from which one can be picked by its place.
+#[derive(Debug, Default)]
+struct Pool {
+    items: Vec<usize>,
+    places: HashMap<usize, usize>,
+}
+
+impl Pool {
+    /// Lets `item` be in the set, or not.
+    fn put(&mut self, item: usize, is_in: bool) {
+        let place = self.places.get(&item).copied();
+        match (place, is_in) {
+            (None, true) => {
+                self.places.insert(item, self.items.len());
+                self.items.push(item);
+            }
+            (Some(place), false) => {
+                self.places.remove(&item);
+                self.items.swap_remove(place);
+                if let Some(moved) = self.items.get(place) {
+                    self.places.insert(*moved, place);
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_each_item_once_and_finds_it_again() {
+        let mut pool = Pool::default();
+        for (item, is_in) in [(4, true), (7, true), (4, true), (9, true), (4, false)] {
+            pool.put(item, is_in);
+        }
+        pool.put(9, false);
+        pool.put(4, false);
+        assert_eq!(pool.items, [7]);
+        assert_eq!(pool.places, HashMap::from([(7, 0)]));
+    }
+}
