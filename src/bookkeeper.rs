@@ -132,15 +132,15 @@ fn tell(id: &SenderId, sender: &str, transfer: &TrackingId, event: &Event) {
             "a file was retrieved",
             method = method.label(),
             times = times,
-            recipient_id = recipient,
-            file_id = file
+            file_id = file,
+            recipient_id = if_debugging(recipient)
         ),
         Event::SenderNotificationFailed => say!(warn, "the upload summary could not be sent"),
         Event::RecipientNotificationFailed { recipient } => {
             say!(
                 warn,
                 "a recipient could not be notified",
-                recipient_id = recipient
+                recipient_id = if_debugging(recipient)
             );
         }
         Event::FileRemoved { file, cause } => {
@@ -160,4 +160,10 @@ fn tell(id: &SenderId, sender: &str, transfer: &TrackingId, event: &Event) {
         }
         Event::Vanished => say!(warn, "a transfer vanished from the server"),
     }
+}
+
+/// A recipient's id is most of a download address, so it is told only to those
+/// who debug.
+fn if_debugging(text: &str) -> Option<&str> {
+    tracing::enabled!(tracing::Level::DEBUG).then_some(text)
 }

@@ -16,7 +16,7 @@ use crate::{
 const EXIT_CODES: &str = "\
 Exit codes:
   0  stopped as asked, or the configuration is good
-  1  a part could not start, or crashed
+  1  a part could not start or crashed, or a second signal aborted the stop
   2  wrong usage of the command line
   3  the configuration has problems";
 

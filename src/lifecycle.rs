@@ -1,4 +1,5 @@
-//! The life of the process: named tasks, signals, the grace period.
+//! The life of the process: named tasks, signals, the grace period, and what
+//! the service manager is told of it.
 //!
 //! SIGTERM or SIGINT once stops the tasks, twice aborts them. A task that
 //! panics, fails or ends unasked ends the process by name: a daemon that is
@@ -8,6 +9,7 @@
 
 use std::{collections::HashMap, future::Future, io, process::ExitCode, time::Duration};
 
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{Id, JoinError, JoinSet},
@@ -30,6 +32,7 @@ pub struct Supervisor {
     stop: CancellationToken,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Supervisor {
@@ -44,6 +47,7 @@ impl Supervisor {
             stop: CancellationToken::new(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -65,10 +69,12 @@ impl Supervisor {
     /// Waits for the end of the process: 0 if it was asked for and everything
     /// stopped in time, else 1.
     pub async fn run(mut self) -> ExitCode {
+        tell_manager(NotifyState::Ready);
         let mut crashed = false;
         let stop = self.stop.clone();
         let overdue = async move {
             stop.cancelled().await;
+            tell_manager(NotifyState::Stopping);
             sleep(GRACE_PERIOD).await;
         };
         tokio::pin!(overdue);
@@ -85,6 +91,9 @@ impl Supervisor {
                     }
                     tracing::info!("stopping");
                     self.stop.cancel();
+                }
+                _ = self.hangup.recv() => {
+                    tracing::warn!("the configuration is read at the start only; restart to change it");
                 }
                 () = &mut overdue => {
                     tracing::error!(running = self.running(), "aborted: tasks did not stop in time");
@@ -117,6 +126,24 @@ impl Supervisor {
         let mut names: Vec<_> = self.names.values().copied().collect();
         names.sort_unstable();
         names.join(",")
+    }
+}
+
+/// Within which time the service manager wants a sign of life
+/// (`$WATCHDOG_USEC`), if it does.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Gives the service manager a sign of life.
+pub fn feed_watchdog() {
+    tell_manager(NotifyState::Watchdog);
+}
+
+/// Without `$NOTIFY_SOCKET` nobody listens, and that is no fault.
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "the service manager could not be told");
     }
 }
 

@@ -26,6 +26,7 @@ pub const METRICS: &[&Metric] = &[
     &POLL_FAILURES,
     &API_REQUESTS,
     &API_REQUEST_DURATION,
+    &BREAKER_OPEN,
     &CLOCK_OFFSET,
     &SCHEDULE_LAG,
     &REJECTED_ITEMS,
@@ -97,6 +98,14 @@ pub const API_REQUEST_DURATION: Metric = Metric {
     help: "How long requests to the server took, bodies included.",
     kind: Kind::Histogram,
     labels: &["server", "endpoint"],
+};
+
+/// `cryptshare_exporter_api_breaker_open`.
+pub const BREAKER_OPEN: Metric = Metric {
+    name: "cryptshare_exporter_api_breaker_open",
+    help: "1 while the server is left alone but for probes, after failures in a row.",
+    kind: Kind::Gauge,
+    labels: &["server"],
 };
 
 /// `cryptshare_exporter_server_clock_offset_seconds`.
@@ -187,6 +196,7 @@ struct Families {
     poll_failures: IntCounterVec,
     api_requests: IntCounterVec,
     api_request_duration: HistogramVec,
+    breaker_open: GaugeVec,
     clock_offset: GaugeVec,
     schedule_lag: Histogram,
     rejected_items: IntCounterVec,
@@ -222,6 +232,7 @@ impl Telemetry {
                 r,
                 HistogramVec::new(duration, API_REQUEST_DURATION.labels)?,
             )?,
+            breaker_open: gauge(r, &BREAKER_OPEN)?,
             clock_offset: gauge(r, &CLOCK_OFFSET)?,
             schedule_lag: registered(r, Histogram::with_opts(lag.buckets(LAG_BUCKETS.to_vec()))?)?,
             rejected_items: counter(r, &REJECTED_ITEMS)?,
@@ -247,6 +258,7 @@ impl Telemetry {
         fields: &[&str],
     ) {
         let f = &self.0;
+        f.breaker_open.with_label_values(&[server]);
         for endpoint in endpoints {
             f.api_request_duration
                 .with_label_values(&[server, endpoint]);
@@ -299,6 +311,12 @@ impl Telemetry {
         f.api_request_duration
             .with_label_values(&[server, endpoint])
             .observe(took);
+    }
+
+    /// The server is left alone from now on, or is asked again.
+    pub fn breaker(&self, server: &str, is_open: bool) {
+        let gauge = self.0.breaker_open.with_label_values(&[server]);
+        gauge.set(f64::from(u8::from(is_open)));
     }
 
     /// The server's clock is `seconds` ahead of ours.

@@ -101,7 +101,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let text = config_text(&simulator)?;
         let config = Config::parse(&text, Path::new("demo.toml")).context("demo.toml")?;
         let listeners = bind(std::slice::from_ref(&options.listen)).await?;
-        let invitation = invitation(&url_of(&listeners), &simulator.base_url());
+        let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
         start(&mut tasks, &config, listeners, "/metrics")?;
@@ -125,9 +125,14 @@ fn config_text(simulator: &Simulator) -> anyhow::Result<String> {
         .replace("@SENDERS@", &senders))
 }
 
-fn invitation(exporter: &str, simulator: &str) -> String {
+fn invitation(exporter: &str, simulator: &str, speed: f64) -> String {
+    let time = if speed > 0.0 {
+        format!("whose time runs {speed} times as fast")
+    } else {
+        "whose time stands still".to_owned()
+    };
     format!(
-        "The exporter watches a simulated Cryptshare server, whose time is sped up.\n\
+        "The exporter watches a simulated Cryptshare server, {time}.\n\
          \n\
          status page   {exporter}/\n\
          metrics       {exporter}/metrics\n\

@@ -11,13 +11,25 @@ use std::{io::Write, path::PathBuf, process::ExitCode, sync::atomic::Ordering};
 
 use anyhow::Context;
 use jiff::Timestamp;
+use rand::{
+    SeedableRng,
+    rngs::{StdRng, SysRng},
+};
 use tokio::{net::TcpListener, sync::mpsc};
 
 pub use demo::{DemoOptions, SimulateOptions, demo, simulate};
 
 use crate::{
-    bookkeeper, clock::Clock, config::Config, ledger::Ledger, lifecycle::Supervisor, logging,
-    metrics, net, poll, process, telemetry::Telemetry, web,
+    bookkeeper,
+    clock::Clock,
+    config::Config,
+    ledger::Ledger,
+    lifecycle::{self, Supervisor},
+    logging, metrics, net,
+    poll::{self, Pulse},
+    process,
+    telemetry::Telemetry,
+    web,
 };
 
 /// Exit code when the configuration has problems.
@@ -116,13 +128,29 @@ fn start(
     let view = parts::metrics(config);
     let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
     let plan = parts::poll(config);
-    let poll = poll::run(sources, plan, clock, telemetry, out, tasks.stop());
-    tasks.spawn("poll", poll);
+    let surroundings = poll::Surroundings {
+        clock,
+        rng: StdRng::try_from_rng(&mut SysRng).context("the system gives no random numbers")?,
+        telemetry,
+        pulse: pulse(),
+        out,
+        stop: tasks.stop(),
+    };
+    tasks.spawn("poll", poll::run(sources, plan, surroundings));
     let books = bookkeeper::run(ledger, view, inbox, outlets, clock);
     tasks.spawn("bookkeeper", books);
     routes.ready.store(true, Ordering::Release);
     tasks.spawn("web", web::serve(listeners, routes, tasks.stop()));
     Ok(())
+}
+
+/// The sign of life for the service manager, if it wants one: three in the
+/// time that it would wait for one.
+fn pulse() -> Pulse {
+    match lifecycle::watchdog() {
+        Some(period) => Pulse::new(period / 3, lifecycle::feed_watchdog),
+        None => Pulse::unheard(),
+    }
 }
 
 /// Runs `main` on a runtime of its own; a failure to start is told in full.

@@ -14,7 +14,7 @@ use crate::{
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger, metrics,
-    model::Reason,
+    model::{Reason, Scope},
     poll,
     status::Board,
     telemetry::Telemetry,
@@ -82,13 +82,12 @@ pub(super) fn poll(config: &Config) -> poll::Settings {
     let plan = |sender: &Sender| poll::SenderPlan {
         id: sender.id.clone(),
         label: sender.label().to_owned(),
-        discover: sender.options.discover,
+        scope: scope(sender),
         intervals: poll::Intervals {
             normal: sender.options.poll_interval,
             processing: sender.options.processing_interval,
             rare: sender.options.rare_interval,
         },
-        max_age: sender.options.max_age,
         named: named(sender),
     };
     let server = |server: &Server| poll::ServerPlan {
@@ -106,7 +105,15 @@ pub(super) fn ledger(config: &Config) -> ledger::Settings {
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     ledger::Settings {
         causes: ledger::Causes(config.metrics.removal_causes.clone()),
-        senders: senders.map(|s| (s.id.clone(), named(s))).collect(),
+        senders: senders.map(|s| (s.id.clone(), watching(s))).collect(),
+    }
+}
+
+fn watching(sender: &Sender) -> ledger::Watching {
+    let configured = |id| (id, ledger::Origin::Configured);
+    ledger::Watching {
+        scope: scope(sender),
+        named: named(sender).into_iter().map(configured).collect(),
     }
 }
 
@@ -145,6 +152,13 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
         ready: Arc::default(),
     };
     (routes, Outlets { shelf, board })
+}
+
+const fn scope(sender: &Sender) -> Scope {
+    Scope {
+        discover: sender.options.discover,
+        max_age: sender.options.max_age,
+    }
 }
 
 fn named(sender: &Sender) -> Vec<crate::model::TrackingId> {

@@ -5,7 +5,11 @@
 //!
 //! **Invariants.** Never stops at the first problem, and never fails.
 
-use std::{cell::RefCell, ops::Range, rc::Rc, str::FromStr};
+use std::{
+    cell::RefCell,
+    ops::{Range, RangeInclusive},
+    rc::Rc,
+};
 
 use toml::{
     Spanned,
@@ -50,17 +54,25 @@ impl Place {
     }
 }
 
-/// The line on which each byte of the file stands.
+/// The line on which each byte of the file stands. The end of the file stands
+/// on its last line, for editors show no line after it.
 #[derive(Debug, Clone)]
-pub(super) struct Lines(Rc<[usize]>);
+pub(super) struct Lines {
+    ends: Rc<[usize]>,
+    last: usize,
+}
 
 impl Lines {
     pub(super) fn of(text: &str) -> Self {
-        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+        Self {
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
+            last: text.lines().count().max(1),
+        }
     }
 
     pub(super) fn at(&self, offset: usize) -> usize {
-        self.0.partition_point(|end| *end < offset) + 1
+        let line = self.ends.partition_point(|end| *end < offset) + 1;
+        line.min(self.last)
     }
 }
 
@@ -169,21 +181,22 @@ impl<'a> Table<'a> {
         flag.or_else(|| self.wrong_type(&place, value.get_ref(), "true or false, without quotes"))
     }
 
-    /// A whole number of at least `least`.
-    pub(super) fn number<T: FromStr + PartialOrd + Copy + std::fmt::Display>(
-        &mut self,
-        key: &'static str,
-        least: T,
-    ) -> Option<T> {
+    /// A whole number within `range`.
+    pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<u64> + PartialOrd + Copy + std::fmt::Display,
+    {
         let (place, value) = self.take(key)?;
         let DeValue::Integer(digits) = value.get_ref() else {
             return self.wrong_type(&place, value.get_ref(), "a whole number, without quotes");
         };
-        let number = digits.as_str().replace('_', "").parse().ok();
-        let number = number.filter(|number| *number >= least);
+        let number = u64::from_str_radix(digits.as_str(), digits.radix());
+        let number = number.ok().and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            let wrong = format!("{digits} is out of range");
-            let remedy = format!("write a whole number of at least {least}");
+            let wrong = "is out of range";
+            let (least, most) = range.into_inner();
+            let remedy = format!("write a whole number from {least} to {most}");
             self.problems.add(place.problem(wrong, remedy));
         }
         number
@@ -202,7 +215,7 @@ impl<'a> Table<'a> {
         };
         let DeValue::Array(items) = value.into_inner() else {
             let wrong = "is not a list of tables";
-            let remedy = format!("write [[{}]]", place.key);
+            let remedy = format!("write [[{}]]", without_positions(&place.key));
             self.problems.add(place.problem(wrong, remedy));
             return Vec::new();
         };
@@ -270,6 +283,21 @@ impl<'a> Table<'a> {
             .add(place.problem(wrong, format!("write {expected}")));
         None
     }
+}
+
+/// A key as the file spells it: the positions are ours.
+fn without_positions(key: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0_u32;
+    for c in key.chars() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            c if depth == 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    plain
 }
 
 fn with_article(kind: &str) -> String {

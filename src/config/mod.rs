@@ -163,7 +163,14 @@ pub enum Error {
     /// The file could not be read.
     Unreadable(PathBuf, io::Error),
     /// The file has problems.
-    Wrong(PathBuf, Vec<Problem>),
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Vec<Problem>,
+        /// What is allowed, and still odd.
+        warnings: Vec<Problem>,
+    },
 }
 
 impl Config {
@@ -183,25 +190,40 @@ impl Config {
     /// With all of its problems.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let directory = path.parent().unwrap_or(Path::new(""));
-        sections::read(text, directory).map_err(|problems| Error::Wrong(path.to_owned(), problems))
+        sections::read(text, directory).map_err(|(problems, warnings)| Error::Wrong {
+            path: path.to_owned(),
+            problems,
+            warnings,
+        })
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable(path, error) if error.kind() == io::ErrorKind::InvalidData => {
+                write!(f, "{}: is not text; write it in UTF-8", path.display())
+            }
             Self::Unreadable(path, error) => write!(
                 f,
                 "{}: cannot be read ({error}); name the file with --config.file",
                 path.display()
             ),
-            Self::Wrong(path, problems) => {
+            Self::Wrong {
+                path,
+                problems,
+                warnings,
+            } => {
+                let path = path.display();
                 for problem in problems {
-                    writeln!(f, "{}:{problem}", path.display())?;
+                    writeln!(f, "{path}:{problem}")?;
+                }
+                for warning in warnings {
+                    writeln!(f, "{path}:{warning} (warning)")?;
                 }
                 let count = problems.len();
                 let plural = if count == 1 { "" } else { "s" };
-                write!(f, "{count} problem{plural}, nothing was changed")
+                write!(f, "{count} problem{plural}")
             }
         }
     }

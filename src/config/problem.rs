@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Never holds the value of a secret.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// One problem at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,25 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// A longer problem is cut: it quotes something absurd.
+const LONGEST: usize = 600;
+
+/// Keys come from the file, and the line goes to a terminal or a log: what
+/// cannot be printed is written as an escape.
+fn write_printable(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() {
+            write!(f, "{}", c.escape_default())?;
+        } else {
+            f.write_char(c)?;
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        f.write_str("…")?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -25,6 +44,7 @@ impl fmt::Display for Problem {
             wrong,
             remedy,
         } = self;
-        write!(f, "{line}: {key}: {wrong}; {remedy}")
+        let text = format!("{line}: {key}: {wrong}; {remedy}");
+        write_printable(f, &text)
     }
 }

@@ -64,7 +64,13 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
         let remedy = "write for example \"https://transfer.example.com\"";
         (what.to_owned(), remedy.to_owned())
     };
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            return Err(wrong("is not an http or https URL"));
+        }
+        Err(error) => return Err(wrong(&format!("is not a URL ({error})"))),
+    };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(wrong("is not an http or https URL"));
     }
@@ -107,18 +113,28 @@ pub(super) fn tracking_id(text: &str) -> Result<TrackingId, Wrong> {
 /// The name of a server.
 pub(super) fn server_name(text: &str) -> Result<String, Wrong> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if text.is_empty() || !text.chars().all(good) {
-        let wrong = format!("\"{}\" cannot be a name", text.escape_debug());
-        let remedy = "use letters, digits, dots, dashes and underscores";
+    if text.is_empty() || text.len() > 200 || !text.chars().all(good) {
+        let wrong = "cannot be a name".to_owned();
+        let remedy = "use up to 200 letters, digits, dots, dashes and underscores";
         return Err((wrong, remedy.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A directory.
+pub(super) fn directory(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.contains('\0') {
+        let remedy = "write for example \"/var/lib/cryptshare-exporter\"";
+        return Err(("is not a directory".to_owned(), remedy.to_owned()));
     }
     Ok(text.to_owned())
 }
 
 /// A label that is shown to people.
 pub(super) fn label(text: &str) -> Result<String, Wrong> {
-    if text.is_empty() || text.len() > 200 || text.contains(char::is_control) {
-        let wrong = "is empty, longer than 200 bytes or has control characters";
+    let is_bare = text.trim() == text && !text.is_empty();
+    if !is_bare || text.len() > 200 || text.contains(char::is_control) {
+        let wrong = "is empty, longer than 200 bytes, has control characters or blanks around it";
         return Err((wrong.to_owned(), "write a short name".to_owned()));
     }
     Ok(text.to_owned())

@@ -1,9 +1,12 @@
 //! The verification token of one sender: held, renewed ahead of time and when
 //! the server refuses it, one renewal at a time.
 //!
+//! A new token is tried by one call before the others use it. So a server that
+//! refuses whatever it hands out is asked for little more than in health.
+//!
 //! **Invariants.** A token never leaves its secret type but as a header. After
-//! a refused renewal nobody asks again before the pause is over, however many
-//! reads wait.
+//! a refused renewal, or a new token that was refused, nobody renews again
+//! before the pause is over, however many reads wait.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,11 +16,9 @@ use secrecy::SecretString;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    Endpoint, Error,
+    Endpoint, Error, answers,
     tokens::TokenFile,
-    translate::date,
     transport::{Call, Transport},
-    wire::{Envelope, Object, TokenAnswer},
 };
 use crate::model::{Reason, Verification};
 
@@ -25,9 +26,9 @@ use crate::model::{Reason, Verification};
 /// that is shorter.
 const RENEW_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// After a refused renewal the next one waits this long, so that a round of
-/// many reads asks once.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(30);
+/// After a renewal that did not help, the next one waits this long: a round of
+/// many reads asks once, and a human's remedy is seen within a minute.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// A sender as the server knows it.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(super) struct Token {
     valid_until: Option<Timestamp>,
     renew_at: Option<Timestamp>,
     number: u64,
+    /// The last new token was refused; this one has to prove itself.
+    is_suspect: bool,
 }
 
 impl Token {
@@ -67,6 +70,15 @@ struct Refusal {
     until: Instant,
 }
 
+impl Refusal {
+    fn now(reason: Reason) -> Self {
+        Self {
+            reason,
+            until: Instant::now() + PAUSE,
+        }
+    }
+}
+
 impl Login {
     /// A login that takes up the token that an earlier process has kept.
     pub(super) fn new(address: String, language: String, file: TokenFile) -> Self {
@@ -76,6 +88,7 @@ impl Login {
             // Its age is not known, so only its end counts.
             renew_at: valid_until.and_then(|until| until.checked_sub(RENEW_AHEAD).ok()),
             number: 0,
+            is_suspect: false,
         });
         let held = Held {
             token: kept,
@@ -89,13 +102,17 @@ impl Login {
         }
     }
 
-    /// The token to ask with, renewed first if it is about to end.
+    /// The token to ask with, renewed first if it is about to end or has been
+    /// refused for long enough.
     pub(super) async fn token(&self, transport: &Transport) -> Result<Token, Error> {
         let mut held = self.held.lock().await;
         let now = transport.server_now();
-        let known = held.token.clone();
-        match known {
-            Some(token) if token.renew_at.is_none_or(|at| now < at) => Ok(token),
+        let retries = held.refused.is_some_and(|r| Instant::now() >= r.until);
+        match held.token.clone() {
+            Some(token) if !retries && token.renew_at.is_none_or(|at| now < at) => Ok(Token {
+                is_suspect: held.refused.is_some(),
+                ..token
+            }),
             known => {
                 // A renewal ahead of time may fail; the old token is good yet.
                 let renewed = self.renew(&mut held, transport).await;
@@ -104,30 +121,56 @@ impl Login {
         }
     }
 
-    /// Another token than `refused`; whoever comes second finds the one that
-    /// the first has renewed.
-    pub(super) async fn replace(
+    /// Asks again after `refused` was refused: with the token that somebody
+    /// else has renewed meanwhile, or with one that is renewed now. Whoever
+    /// comes second waits for what the first one finds.
+    pub(super) async fn retry<T>(
         &self,
-        refused: &Token,
+        (refused, error): (&Token, Error),
         transport: &Transport,
-    ) -> Result<Token, Error> {
+        ask: impl AsyncFnOnce(Token) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut held = self.held.lock().await;
+        if let Some(refusal) = held.refused.filter(|r| Instant::now() < r.until) {
+            return Err(error.with_reason(refusal.reason));
+        }
+        let other = held.token.clone().filter(|t| t.number != refused.number);
+        if let Some(token) = other.filter(|_| held.refused.is_none()) {
+            drop(held);
+            return ask(token).await;
+        }
+        let token = self.renew(&mut held, transport).await?;
+        let answer = ask(token).await;
+        match &answer {
+            Err(error) if error.reason() == Reason::Unauthorized => {
+                held.refused = Some(Refusal::now(Reason::Unauthorized));
+            }
+            Err(_) => {}
+            Ok(_) => held.refused = None,
+        }
+        answer
+    }
+
+    /// Renews the token, unless somebody else has done so meanwhile.
+    pub(super) async fn replace(&self, old: &Token, transport: &Transport) -> Result<(), Error> {
         let mut held = self.held.lock().await;
         match &held.token {
-            Some(token) if token.number != refused.number => Ok(token.clone()),
-            _ => self.renew(&mut held, transport).await,
+            Some(token) if token.number != old.number => Ok(()),
+            _ => self.renew(&mut held, transport).await.map(|_| ()),
         }
     }
 
-    /// Gives up a token that the server refused just after its renewal.
-    pub(super) async fn discard(&self, refused: &Token) {
-        let mut held = self.held.lock().await;
-        if held.token.as_ref().map(|token| token.number) == Some(refused.number) {
-            held.token = None;
-            held.refused = Some(Refusal {
-                reason: Reason::Unauthorized,
-                until: Instant::now() + REFUSAL_PAUSE,
-            });
+    /// Takes in that a token has proved itself.
+    pub(super) async fn trust(&self, token: &Token) {
+        if token.is_suspect {
+            self.held.lock().await.refused = None;
         }
+    }
+
+    /// Takes in that the server does not hold the sender verified, although
+    /// the token is new.
+    pub(super) async fn distrust(&self) {
+        self.held.lock().await.refused = Some(Refusal::now(Reason::NotVerified));
     }
 
     /// Takes over what GET verification said about the token's end.
@@ -144,33 +187,35 @@ impl Login {
         let held = self.held.lock().await;
         let now = transport.server_now();
         match &held.token {
+            _ if held.refused.is_some() => Verification::Missing,
             Some(token) if token.is_valid(now) => Verification::Valid {
                 until: token.valid_until,
             },
-            None if held.refused.is_none() => Verification::Unknown,
-            Some(_) | None => Verification::Missing,
+            Some(_) => Verification::Missing,
+            None => Verification::Unknown,
         }
     }
 
     async fn renew(&self, held: &mut Held, transport: &Transport) -> Result<Token, Error> {
         if let Some(refusal) = held.refused.filter(|r| Instant::now() < r.until) {
-            let detail = "the server refused the last renewal; the next one waits";
-            return Err(Error::new(ACTION, refusal.reason, detail));
+            let detail = "the last renewal did not help; the next one waits";
+            let action = Endpoint::VerificationToken.action();
+            return Err(Error::new(action, refusal.reason, detail));
         }
         let asked = self.ask(transport).await;
         let token = asked.inspect_err(|error| {
-            if matches!(error.reason(), Reason::NotVerified | Reason::Unauthorized) {
+            if error.reason() == Reason::NotVerified {
                 held.token = None;
-                held.refused = Some(Refusal {
-                    reason: error.reason(),
-                    until: Instant::now() + REFUSAL_PAUSE,
-                });
+                held.refused = Some(Refusal::now(Reason::NotVerified));
             }
         })?;
         held.renewals += 1;
-        held.refused = None;
+        // Where the last new token was refused, this one is on trial.
+        let on_trial = held.refused.filter(|r| r.reason == Reason::Unauthorized);
+        held.refused = on_trial.map(|refusal| Refusal::now(refusal.reason));
         let token = Token {
             number: held.renewals,
+            is_suspect: held.refused.is_some(),
             ..token
         };
         held.token = Some(token.clone());
@@ -182,7 +227,6 @@ impl Login {
 
     async fn ask(&self, transport: &Transport) -> Result<Token, Error> {
         let call = Call {
-            action: ACTION,
             endpoint: Endpoint::VerificationToken,
             method: Method::POST,
             url: transport.url(&self.address, &["verification", "token"]),
@@ -199,39 +243,24 @@ impl Login {
                 error
             }
         })?;
-        parse(&body, transport.server_now())
+        let grant = answers::token(&body)?;
+        let now = transport.server_now();
+        // A new token that has ended already has a date that means nothing.
+        let valid_until = grant.valid_until.filter(|until| *until > now);
+        Ok(Token {
+            secret: grant.token,
+            valid_until,
+            renew_at: renew_at(valid_until, now),
+            number: 0,
+            is_suspect: false,
+        })
     }
-}
-
-const ACTION: &str = "failed to renew the verification token";
-
-fn parse(body: &[u8], now: Timestamp) -> Result<Token, Error> {
-    let malformed = |detail: &str| Error::new(ACTION, Reason::Malformed, detail);
-    // The parser's own message could quote the token, so it is dropped.
-    let envelope: Envelope<Object<TokenAnswer>> =
-        serde_json::from_slice(body).map_err(|_| malformed("the answer is not JSON"))?;
-    let Object(answer) = envelope
-        .data
-        .value()
-        .ok_or_else(|| malformed("the answer has no data"))?;
-    let usable = |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-    let secret = answer
-        .token
-        .value()
-        .filter(|token| usable(token))
-        .ok_or_else(|| malformed("the answer has no usable token"))?;
-    let valid_until = answer.valid_until.value().as_deref().and_then(date);
-    Ok(Token {
-        secret: SecretString::from(secret),
-        valid_until,
-        renew_at: renew_at(valid_until, now),
-        number: 0,
-    })
 }
 
 fn renew_at(valid_until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let until = valid_until?;
     let life = until.duration_since(now);
     let ahead = RENEW_AHEAD.min(life / 2);
-    until.checked_sub(ahead).ok()
+    let soonest = now.checked_add(PAUSE).ok();
+    until.checked_sub(ahead).ok().max(soonest)
 }

@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Method;
 use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    auth::Login,
-    paging::{Listing, Page},
+    answers::{self, Decoded, Page, Standing},
+    auth::{Login, Token},
+    paging::{Listing, Sizes},
     tokens::TokenFile,
-    translate::{self, Notes},
     transport::{Call, Transport},
-    wire::{Envelope, ListItem, Object, Shape, Told, TransferStatus, VerificationAnswer},
 };
 use crate::{
     budget::Budget,
@@ -31,6 +31,7 @@ pub struct Client {
     transport: Transport,
     server: String,
     logins: BTreeMap<SenderId, Login>,
+    page_sizes: Sizes,
     telemetry: Telemetry,
 }
 
@@ -56,6 +57,7 @@ impl Client {
             transport: Transport::new(settings, budget, clock, telemetry.clone())?,
             server: settings.server.clone(),
             logins: settings.senders.iter().map(login).collect(),
+            page_sizes: Sizes::default(),
             telemetry,
         })
     }
@@ -66,9 +68,11 @@ impl Client {
     /// If any page could not be read: half a listing is none.
     pub async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Error> {
         let login = self.login(sender)?;
-        let mut listing = Listing::new();
+        let mut listing = Listing::new(self.page_sizes.of(sender));
         while let Some((page, size)) = listing.next() {
-            listing.take(self.page(login, page, size).await)?;
+            let taken = listing.take(self.page(login, page, size).await);
+            self.page_sizes.note(sender, listing.size());
+            taken?;
         }
         Ok(listing.finish())
     }
@@ -78,18 +82,12 @@ impl Client {
     /// # Errors
     /// With [`Reason::NotFound`] if the server does not know the transfer.
     pub async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Error> {
-        const ACTION: &str = "failed to read the status of a transfer";
         let login = self.login(sender)?;
         let url = self
             .transport
             .url(&login.address, &["transfers", id.as_str()]);
-        let Object(answer) = self
-            .get::<Object<TransferStatus>>(login, Endpoint::TransferStatus, url, ACTION)
-            .await?;
-        let mut notes = Notes::default();
-        let reading = translate::transfer(id, answer, &mut notes);
-        self.note(notes);
-        reading.ok_or_else(|| malformed(ACTION, "the answer has no status"))
+        let body = self.get(login, Endpoint::TransferStatus, url).await?;
+        answers::status(id, &body).map(|answer| self.note(answer))
     }
 
     /// Asks whether the sender is verified, and until when.
@@ -98,20 +96,23 @@ impl Client {
     /// If the server cannot be asked, or says that the sender is not verified
     /// although the token was just renewed.
     pub async fn verify(&self, sender: &SenderId) -> Result<(), Error> {
-        const ACTION: &str = "failed to read the verification";
         let login = self.login(sender)?;
-        let url = self.transport.url(&login.address, &["verification"]);
-        let ask = || {
-            let url = url.clone();
-            self.get::<Object<VerificationAnswer>>(login, Endpoint::Verification, url, ACTION)
-        };
-        let Object(mut answer) = ask().await?;
-        if answer.verified == Told::Is(false) {
+        let mut standing = self.standing(login).await?;
+        if standing.verified == Some(false) {
             let token = login.token(&self.transport).await?;
             login.replace(&token, &self.transport).await?;
-            Object(answer) = ask().await?;
+            standing = self.standing(login).await?;
         }
-        self.take_verification(login, answer).await
+        if standing.verified == Some(false) {
+            login.distrust().await;
+            let detail = "the server says that the sender is not verified";
+            let action = "failed to verify the sender";
+            return Err(Error::new(action, Reason::NotVerified, detail));
+        }
+        login
+            .note_validity(standing.valid_until, &self.transport)
+            .await;
+        Ok(())
     }
 
     /// Whether `sender` may ask, as far as is known without asking.
@@ -132,83 +133,47 @@ impl Client {
         self.transport.server_now()
     }
 
-    async fn take_verification(
-        &self,
-        login: &Login,
-        answer: VerificationAnswer,
-    ) -> Result<(), Error> {
-        let methods = answer.verification_methods.value().unwrap_or_default();
-        for method in methods.into_iter().filter_map(Told::value) {
-            let word = method.replace('_', "").to_lowercase();
-            if word != "clientid" && word != "email" {
-                self.telemetry
-                    .unknown_values(&self.server, "verification_method", 1);
-            }
-        }
-        if answer.verified == Told::Is(false) {
-            let detail = "the server says that the sender is not verified";
-            let action = "failed to verify the sender";
-            return Err(Error::new(action, Reason::NotVerified, detail));
-        }
-        let until = answer.valid_until.value();
-        let until = until.as_deref().and_then(translate::date);
-        login.note_validity(until, &self.transport).await;
-        Ok(())
+    async fn standing(&self, login: &Login) -> Result<Standing, Error> {
+        let url = self.transport.url(&login.address, &["verification"]);
+        let body = self.get(login, Endpoint::Verification, url).await?;
+        answers::verification(&body).map(|answer| self.note(answer))
     }
 
     async fn page(&self, login: &Login, page: u32, size: u32) -> Result<Page, Error> {
-        const ACTION: &str = "failed to list the transfers";
         let mut url = self.transport.url(&login.address, &["transfers"]);
         url.query_pairs_mut()
             .append_pair("page", &page.to_string())
             .append_pair("page-size", &size.to_string());
-        let items = self
-            .get::<Vec<Told<Object<ListItem>>>>(login, Endpoint::Transfers, url, ACTION)
-            .await?;
-        let mut notes = Notes::default();
-        let page = Page {
-            items: items.len(),
-            transfers: items
-                .into_iter()
-                .filter_map(|item| translate::list_item(item, &mut notes))
-                .collect(),
-        };
-        self.note(notes);
-        Ok(page)
+        let body = self.get(login, Endpoint::Transfers, url).await?;
+        answers::list(&body).map(|answer| self.note(answer))
     }
 
     /// GETs with the sender's token; a refused token is renewed once.
-    async fn get<T>(
-        &self,
-        login: &Login,
-        endpoint: Endpoint,
-        url: Url,
-        action: &'static str,
-    ) -> Result<T, Error>
-    where
-        T: for<'de> Shape<'de>,
-    {
-        let call = |token| Call {
-            action,
+    async fn get(&self, login: &Login, endpoint: Endpoint, url: Url) -> Result<Bytes, Error> {
+        let call = Call {
             endpoint,
             method: Method::GET,
-            url: url.clone(),
-            token: Some(token),
+            url,
+            token: None,
             language: &login.language,
         };
+        let ask = async |token: Token| {
+            let token = Some(&token.secret);
+            let call = Call {
+                token,
+                ..call.clone()
+            };
+            self.transport.send(call).await
+        };
         let token = login.token(&self.transport).await?;
-        let body = match self.transport.send(call(&token.secret)).await {
+        let body = match ask(token.clone()).await {
             Err(error) if error.reason() == Reason::Unauthorized => {
-                let token = login.replace(&token, &self.transport).await?;
-                let again = self.transport.send(call(&token.secret)).await;
-                if matches!(&again, Err(error) if error.reason() == Reason::Unauthorized) {
-                    login.discard(&token).await;
-                }
-                again?
+                login.retry((&token, error), &self.transport, ask).await?
             }
             body => body?,
         };
-        decode(&body, action)
+        login.trust(&token).await;
+        Ok(body)
     }
 
     fn login(&self, sender: &SenderId) -> Result<&Login, Error> {
@@ -218,34 +183,15 @@ impl Client {
         })
     }
 
-    fn note(&self, notes: Notes) {
+    /// Counts what had to be left out of an answer, and passes on the rest.
+    fn note<T>(&self, answer: Decoded<T>) -> T {
+        let Decoded { value, notes } = answer;
         let (server, telemetry) = (&self.server, &self.telemetry);
+        let verification_methods = notes.unknown_verification_methods;
         telemetry.rejected(server, Reason::Malformed.label(), notes.rejected);
         telemetry.unknown_values(server, "state", notes.unknown_states);
         telemetry.unknown_values(server, "retrieval_method", notes.unknown_methods);
+        telemetry.unknown_values(server, "verification_method", verification_methods);
+        value
     }
-}
-
-/// Reads the envelope. The parser's own message is dropped: it could quote
-/// what must not be logged.
-fn decode<T>(body: &[u8], action: &'static str) -> Result<T, Error>
-where
-    T: for<'de> Shape<'de>,
-{
-    let envelope: Envelope<T> = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!(
-            "the answer is not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        );
-        malformed(action, detail)
-    })?;
-    envelope
-        .data
-        .value()
-        .ok_or_else(|| malformed(action, "the answer has no data of the right type"))
-}
-
-fn malformed(action: &'static str, detail: impl Into<String>) -> Error {
-    Error::new(action, Reason::Malformed, detail)
 }

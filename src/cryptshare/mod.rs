@@ -7,14 +7,13 @@
 //! **Invariants.** No secret, address or URL leaves this part in an error or a
 //! log line. Knows nothing of schedules, counters or formats.
 
+pub mod answers;
 mod auth;
 mod client;
 mod error;
 mod paging;
 mod tokens;
-mod translate;
 mod transport;
-mod wire;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -105,6 +104,16 @@ impl Endpoint {
             Self::Transfers => "transfers",
             Self::Verification => "verification",
             Self::VerificationToken => "verification_token",
+        }
+    }
+
+    /// What a failed call could not do.
+    const fn action(self) -> &'static str {
+        match self {
+            Self::TransferStatus => "failed to read the status of a transfer",
+            Self::Transfers => "failed to list the transfers",
+            Self::Verification => "failed to read the verification",
+            Self::VerificationToken => "failed to renew the verification token",
         }
     }
 }

@@ -6,10 +6,16 @@
 //! **Invariants.** Bounded: never more than [`MAX_PAGES`] pages, whatever the
 //! server answers.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use super::Error;
-use crate::model::{Reason, TrackingId, Transfer};
+use tokio::time::Instant;
+
+use super::{Error, answers::Page};
+use crate::model::{Reason, SenderId, TrackingId, Transfer};
 
 /// The largest page the contract allows (5.1).
 const LARGEST_PAGE: u32 = 100;
@@ -17,14 +23,8 @@ const LARGEST_PAGE: u32 = 100;
 /// A listing ends here: 100,000 transfers of one sender at full pages.
 const MAX_PAGES: u32 = 1000;
 
-/// One page of a list.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// The items that could be read.
-    pub(super) transfers: Vec<Transfer>,
-    /// How many items the page had, those that could not be read included.
-    pub(super) items: usize,
-}
+/// A smaller page is asked for this long before a full one is tried again.
+const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// A listing in progress.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// A listing that begins with the first page at full size.
-    pub(super) fn new() -> Self {
+    /// A listing that begins with the first page at this size.
+    pub(super) fn new(size: u32) -> Self {
         Self {
             transfers: Vec::new(),
             seen: HashSet::new(),
             page: 1,
-            size: LARGEST_PAGE,
+            size: size.clamp(1, LARGEST_PAGE),
             asked: 0,
             is_over: false,
         }
@@ -81,9 +81,43 @@ impl Listing {
         Ok(())
     }
 
+    /// The size of page that the server's answers allow.
+    pub(super) const fn size(&self) -> u32 {
+        self.size
+    }
+
     /// Everything that was read.
     pub(super) fn finish(self) -> Vec<Transfer> {
         self.transfers
+    }
+}
+
+/// The sizes of page that were found to be too large, so that the next listing
+/// does not find it out again.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Mutex<HashMap<SenderId, (u32, Instant)>>);
+
+impl Sizes {
+    /// The size to begin with.
+    pub(super) fn of(&self, sender: &SenderId) -> u32 {
+        let known = self.lock().get(sender).copied();
+        known
+            .filter(|(_, since)| since.elapsed() < FORGET_AFTER)
+            .map_or(LARGEST_PAGE, |(size, _)| size)
+    }
+
+    /// Takes in how large the pages of a listing were at its end.
+    pub(super) fn note(&self, sender: &SenderId, size: u32) {
+        let mut known = self.lock();
+        if size == LARGEST_PAGE {
+            known.remove(sender);
+        } else if known.get(sender).is_none_or(|(before, _)| *before != size) {
+            known.insert(sender.clone(), (size, Instant::now()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SenderId, (u32, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,7 +146,7 @@ mod tests {
     /// Lists `total` transfers from a server that refuses pages above
     /// `largest`; the answer is how many were read, in how many requests.
     fn read(total: usize, largest: u32) -> (usize, u32) {
-        let mut listing = Listing::new();
+        let mut listing = Listing::new(LARGEST_PAGE);
         while let Some((page, size)) = listing.next() {
             let answer = if size > largest {
                 Err(Error::new("list", Reason::TooLarge, "too large"))
@@ -142,16 +176,29 @@ mod tests {
 
     #[test]
     fn a_server_that_ignores_the_page_number_ends_the_listing() {
-        let mut listing = Listing::new();
+        let mut listing = Listing::new(LARGEST_PAGE);
         while listing.next().is_some() {
             listing.take(Ok(page_of(0..100))).unwrap();
         }
         assert_eq!((listing.asked, listing.finish().len()), (2, 100));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_size_that_is_too_large_is_remembered_for_an_hour() {
+        let sizes = Sizes::default();
+        let sender = SenderId::new("prod", "ada@example.com");
+        assert_eq!(sizes.of(&sender), 100);
+        sizes.note(&sender, 12);
+        tokio::time::advance(Duration::from_mins(50)).await;
+        sizes.note(&sender, 12);
+        assert_eq!(sizes.of(&sender), 12);
+        tokio::time::advance(Duration::from_mins(20)).await;
+        assert_eq!(sizes.of(&sender), 100);
+    }
+
     #[test]
     fn a_listing_is_bounded() {
-        let mut listing = Listing::new();
+        let mut listing = Listing::new(LARGEST_PAGE);
         while let Some((page, _)) = listing.next() {
             let begin = usize::try_from(page).unwrap() * 100;
             listing.take(Ok(page_of(begin..begin + 100))).unwrap();

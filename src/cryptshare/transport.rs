@@ -5,24 +5,24 @@
 //! takes its permit from the budget first. Nothing that leaves here, error or
 //! log line, holds a URL.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, io};
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{BuildError, Endpoint, Error, Settings, wire::ErrorAnswer};
+use super::{BuildError, Endpoint, Error, Settings, answers};
 use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
 
-/// Enough for a proxy's rewrite; a loop is cut here.
-const MAX_REDIRECTS: usize = 5;
+/// Enough for a proxy's rewrite; more would be requests that no budget allowed.
+const MAX_REDIRECTS: usize = 1;
 
 /// The one major version that exists (contract, section 2).
 const MAJOR_VERSION: &str = "1";
@@ -31,9 +31,8 @@ const MAJOR_VERSION: &str = "1";
 const MINOR_VERSION: &str = "8";
 
 /// What a call asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
-    pub(super) action: &'static str,
     pub(super) endpoint: Endpoint,
     pub(super) method: Method,
     pub(super) url: Url,
@@ -118,8 +117,8 @@ impl Transport {
     /// # Errors
     /// Whenever there is no answer of status 2xx whose body could be read.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Bytes, Error> {
-        let action = call.action;
         let endpoint = call.endpoint;
+        let action = endpoint.action();
         let request = self.request(call);
         let permit = self.budget.admit().await;
         let begin = Instant::now();
@@ -180,6 +179,13 @@ impl Transport {
         response: &mut Response,
         action: &'static str,
     ) -> Result<Result<Bytes, reqwest::Error>, Error> {
+        let too_large = || {
+            let limit = format!("the answer exceeds {} bytes", self.max_response_bytes);
+            Error::new(action, Reason::TooLarge, limit)
+        };
+        if response.content_length() > Some(self.max_response_bytes) {
+            return Err(too_large());
+        }
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
@@ -188,8 +194,7 @@ impl Transport {
                 Err(error) => return Ok(Err(error)),
             }
             if u64::try_from(body.len()).unwrap_or(u64::MAX) > self.max_response_bytes {
-                let limit = format!("the answer exceeds {} bytes", self.max_response_bytes);
-                return Err(Error::new(action, Reason::TooLarge, limit));
+                return Err(too_large());
             }
         }
     }
@@ -249,48 +254,22 @@ fn sensitive(secret: &SecretString) -> HeaderValue {
     value
 }
 
-/// Turns an answer that is not 2xx into its error (contract 1.3).
+/// Turns an answer that is not 2xx into its error.
 fn accept(answer: Answer, action: &'static str) -> Result<Bytes, Error> {
-    if answer.status.is_success() {
-        return Ok(answer.body);
+    let Answer {
+        status,
+        headers,
+        body,
+    } = answer;
+    if status.is_success() {
+        return Ok(body);
     }
-    let code = serde_json::from_slice::<ErrorAnswer>(&answer.body)
-        .ok()
-        .and_then(|error| error.error_code.value());
-    let detail = match code {
-        Some(code) => format!("the server answered {} with code {code}", answer.status),
-        None => format!("the server answered {}", answer.status),
+    let failure = answers::failure(status, &headers, &body);
+    let detail = match failure.code {
+        Some(code) => format!("the server answered {status} with code {code}"),
+        None => format!("the server answered {status}"),
     };
-    let reason = reason(answer.status, code);
-    Err(Error::new(action, reason, detail).wait(retry_after(&answer.headers)))
-}
-
-/// The class of an error answer. A 404 is *not found* only with code 2003
-/// (contract, section 8, row 3): any other one never means that a transfer is
-/// gone.
-fn reason(status: StatusCode, code: Option<u64>) -> Reason {
-    match (status.as_u16(), code) {
-        (406, _) | (404, Some(2004)) => Reason::Version,
-        (404, Some(2003)) => Reason::NotFound,
-        (429, _) => Reason::Throttled,
-        (403, Some(3001)) => Reason::NotLicensed,
-        (403, Some(3002)) | (401, _) => Reason::Unauthorized,
-        (300..=399, _) => Reason::Redirected,
-        (400..=499, _) => Reason::Rejected,
-        _ => Reason::Server,
-    }
-}
-
-/// `Retry-After` in seconds or as a date, the date read against the answer's
-/// own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    until.duration_since(now).ok()
+    Err(Error::new(action, failure.reason, detail).wait(failure.retry_after))
 }
 
 fn classify(error: &reqwest::Error) -> Reason {
@@ -298,7 +277,7 @@ fn classify(error: &reqwest::Error) -> Reason {
         Reason::Timeout
     } else if is_tls(error) {
         Reason::Tls
-    } else if error.is_decode() && !is_cut(error) {
+    } else if (error.is_decode() && !is_cut(error)) || is_no_http(error) {
         Reason::Malformed
     } else {
         Reason::Unreachable
@@ -323,6 +302,14 @@ fn is_cut(error: &reqwest::Error) -> bool {
     })
 }
 
+/// Whether whoever answered does not speak HTTP.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    has_cause(error, |cause| {
+        let http: Option<&hyper::Error> = cause.downcast_ref();
+        http.is_some_and(hyper::Error::is_parse)
+    })
+}
+
 fn has_cause(
     error: &(dyn StdError + 'static),
     is: impl Fn(&(dyn StdError + 'static)) -> bool,
@@ -335,39 +322,4 @@ fn has_cause(
         cause = error.source();
     }
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_error_code_of_the_contract_has_its_reason() {
-        let check = |status: u16, code, expect| {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(reason(status, code), expect, "{status} {code:?}");
-        };
-        check(400, Some(1002), Reason::Rejected);
-        check(400, Some(1004), Reason::Rejected);
-        check(400, Some(1005), Reason::Rejected);
-        check(404, Some(1006), Reason::Rejected);
-        check(404, None, Reason::Rejected);
-        check(409, Some(2001), Reason::Rejected);
-        check(404, Some(2003), Reason::NotFound);
-        check(404, Some(2004), Reason::Version);
-        check(406, None, Reason::Version);
-        check(403, Some(2005), Reason::Rejected);
-        check(410, Some(2006), Reason::Rejected);
-        check(429, Some(2007), Reason::Throttled);
-        check(429, None, Reason::Throttled);
-        check(403, Some(3001), Reason::NotLicensed);
-        check(401, Some(3002), Reason::Unauthorized);
-        check(403, Some(3002), Reason::Unauthorized);
-        check(401, Some(3003), Reason::Unauthorized);
-        check(403, Some(3010), Reason::Rejected);
-        check(302, None, Reason::Redirected);
-        check(500, Some(5000), Reason::Server);
-        check(501, Some(5001), Reason::Server);
-        check(503, None, Reason::Server);
-    }
 }

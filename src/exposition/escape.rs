@@ -1,8 +1,8 @@
-//! Quoting, as the text format defines it.
+//! Quoting, as the text formats define it.
 //!
 //! **Invariants.** Every byte that needs no escape passes through unchanged.
 
-/// Appends a HELP text: backslash and line feed are escaped.
+/// Appends a HELP text of the text format: backslash and line feed are escaped.
 pub fn help(text: &str, out: &mut Vec<u8>) {
     for byte in text.bytes() {
         match byte {
@@ -13,7 +13,8 @@ pub fn help(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a label value: backslash, line feed and quote are escaped.
+/// Appends a label value, or a HELP text of OpenMetrics: backslash, line feed
+/// and quote are escaped.
 pub fn label_value(text: &str, out: &mut Vec<u8>) {
     for byte in text.bytes() {
         match byte {
@@ -31,29 +32,48 @@ mod tests {
 
     use super::*;
 
-    fn unescape(text: &[u8]) -> Vec<u8> {
+    /// Takes the escapes out; what would end the text early panics.
+    fn unescape(text: &[u8], end: u8) -> Vec<u8> {
         let mut bytes = text.iter();
         let mut plain = Vec::new();
         while let Some(&byte) = bytes.next() {
             plain.push(match byte {
                 b'\\' => match bytes.next() {
                     Some(b'n') => b'\n',
-                    Some(&other) => other,
-                    None => panic!("a lone backslash"),
+                    Some(b'\\') => b'\\',
+                    Some(b'"') if end == b'"' => b'"',
+                    other => panic!("an unknown escape: {other:?}"),
                 },
-                b'"' | b'\n' => panic!("a bare {byte}"),
+                byte if byte == end || byte == b'\n' => panic!("a bare {byte}"),
                 other => other,
             });
         }
         plain
     }
 
+    fn check(text: &str) {
+        let mut written = Vec::new();
+        label_value(text, &mut written);
+        assert_eq!(unescape(&written, b'"'), text.as_bytes());
+        written.clear();
+        help(text, &mut written);
+        assert_eq!(unescape(&written, b'\n'), text.as_bytes());
+    }
+
+    #[test]
+    fn every_byte_reads_back_alone_and_beside_every_other() {
+        for first in 0..=u8::MAX {
+            check(&char::from(first).to_string());
+            for second in 0..=u8::MAX {
+                check(&String::from_iter([first, second].map(char::from)));
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_label_value_reads_back_as_it_was(text in any::<String>()) {
-            let mut written = Vec::new();
-            label_value(&text, &mut written);
-            prop_assert_eq!(unescape(&written), text.as_bytes());
+        fn every_text_reads_back_as_it_was(text in any::<String>()) {
+            check(&text);
         }
     }
 

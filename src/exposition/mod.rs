@@ -7,8 +7,12 @@
 //! same bytes.
 
 pub mod escape;
+mod format;
+mod negotiate;
 pub mod number;
+pub mod openmetrics;
 pub mod registry;
+mod sample;
 pub mod text;
 
 use std::{borrow::Cow, sync::Arc};
@@ -16,10 +20,10 @@ use std::{borrow::Cow, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::metric::{Kind, Metric};
+pub use format::{Escaping, Format, Protocol};
+pub use negotiate::negotiate;
 
-/// The content type of the text format.
-pub const TEXT_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::metric::{Kind, Metric};
 
 /// A family and its samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,21 +91,34 @@ pub enum Value {
     },
 }
 
-/// A finished body.
+/// Finished bodies of the same families, one for each syntax. What is rendered
+/// for each scrape follows, and then [`Protocol::end`].
 #[derive(Debug, Clone, Default)]
-pub struct Page(Bytes);
+pub struct Page {
+    text: Bytes,
+    openmetrics: Bytes,
+}
 
 impl Page {
-    /// Writes `families`.
+    /// Writes `families` in every syntax.
     pub fn render(families: &[Family]) -> Self {
-        let mut body = Vec::new();
-        text::write(families, &mut body);
-        Self(body.into())
+        let written = |protocol: Protocol| {
+            let mut body = Vec::new();
+            protocol.write(families, &mut body);
+            body.into()
+        };
+        Self {
+            text: written(Protocol::Text),
+            openmetrics: written(Protocol::OpenMetrics1),
+        }
     }
 
-    /// The body.
-    pub fn body(&self) -> &Bytes {
-        &self.0
+    /// The body in the syntax of `protocol`.
+    pub const fn body(&self, protocol: Protocol) -> &Bytes {
+        match protocol {
+            Protocol::Text => &self.text,
+            Protocol::OpenMetrics1 | Protocol::OpenMetrics0 => &self.openmetrics,
+        }
     }
 }
 

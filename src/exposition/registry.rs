@@ -18,10 +18,12 @@ pub fn gather(registry: &Registry) -> Vec<Family> {
     registry.gather().iter().filter_map(family).collect()
 }
 
-/// Summaries and untyped families are never registered here.
+/// Summaries and untyped families are never registered here. The registry has
+/// no type for information, but its naming rule tells it.
 fn family(gathered: &proto::MetricFamily) -> Option<Family> {
     let kind = match gathered.get_field_type() {
         MetricType::COUNTER => Kind::Counter,
+        MetricType::GAUGE if gathered.name().ends_with("_info") => Kind::Info,
         MetricType::GAUGE => Kind::Gauge,
         MetricType::HISTOGRAM => Kind::Histogram,
         MetricType::SUMMARY | MetricType::UNTYPED => return None,

@@ -2,16 +2,14 @@
 //!
 //! **Invariants.** Pure; a family without samples is not written.
 
-use std::borrow::Cow;
-
-use super::{Family, Sample, Value, escape, number};
+use super::{Family, escape, number, sample};
 
 /// Appends `families` to `out`.
 pub fn write(families: &[Family], out: &mut Vec<u8>) {
     for family in families.iter().filter(|f| !f.samples.is_empty()) {
         header(family, out);
         for sample in &family.samples {
-            write_sample(&family.name, sample, out);
+            sample::write(&family.name, sample, number::number, out);
         }
     }
 }
@@ -28,71 +26,13 @@ fn header(family: &Family, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn write_sample(name: &str, sample: &Sample, out: &mut Vec<u8>) {
-    let labels = &sample.labels;
-    match &sample.value {
-        Value::Number(value) => line(name, "", (labels, None), out, |out| {
-            number::number(*value, out);
-        }),
-        Value::Count(value) => count_line(name, "", (labels, None), *value, out),
-        Value::Histogram {
-            buckets,
-            sum,
-            count,
-        } => {
-            let infinite = (f64::INFINITY, *count);
-            for (bound, count) in buckets.iter().copied().chain([infinite]) {
-                count_line(name, "_bucket", (labels, Some(bound)), count, out);
-            }
-            line(name, "_sum", (labels, None), out, |out| {
-                number::number(*sum, out);
-            });
-            count_line(name, "_count", (labels, None), *count, out);
-        }
-    }
-}
-
-type LineLabels<'a> = (&'a [(Cow<'static, str>, String)], Option<f64>);
-
-fn count_line(name: &str, suffix: &str, labels: LineLabels<'_>, value: u64, out: &mut Vec<u8>) {
-    line(name, suffix, labels, out, |out| number::count(value, out));
-}
-
-fn line(
-    name: &str,
-    suffix: &str,
-    (labels, bound): LineLabels<'_>,
-    out: &mut Vec<u8>,
-    value: impl FnOnce(&mut Vec<u8>),
-) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(suffix.as_bytes());
-    let mut separator = b'{';
-    for (name, value) in labels {
-        out.push(std::mem::replace(&mut separator, b','));
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"=\"");
-        escape::label_value(value, out);
-        out.push(b'"');
-    }
-    if let Some(bound) = bound {
-        out.push(std::mem::replace(&mut separator, b','));
-        out.extend_from_slice(b"le=\"");
-        number::number(bound, out);
-        out.push(b'"');
-    }
-    if separator == b',' {
-        out.push(b'}');
-    }
-    out.push(b' ');
-    value(out);
-    out.push(b'\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::{Kind, Metric};
+    use crate::{
+        exposition::{Sample, Value},
+        metric::{Kind, Metric},
+    };
 
     const GAUGE: Metric = Metric {
         name: "g",

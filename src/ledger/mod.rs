@@ -3,7 +3,8 @@
 //! The ledger is merged, never replaced. When a sender's listing first ends,
 //! the ids in it are its baseline: each takes its own first single reading,
 //! whenever that comes, without counting what it shows. An id that appears
-//! later is new, and all it shows counts.
+//! later is new, and all it shows counts, except where we caused its coming by
+//! watching more than before.
 //!
 //! **Invariants.** The only writer of counts. Whatever the order of
 //! observations, no counter falls and nothing is counted twice.
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
 
-use crate::model::{Event, Finding, Observation, Round, SenderId, TrackingId};
+use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, TrackingId};
 
 /// What an observation brought about, for the log.
 pub type Happened = Vec<(TrackingId, Event)>;
@@ -28,28 +29,51 @@ pub type Happened = Vec<(TrackingId, Event)>;
 pub struct Settings {
     /// How removal causes are sorted under labels.
     pub causes: Causes,
-    /// The senders, each with the transfers that the configuration names.
-    pub senders: Vec<(SenderId, Vec<TrackingId>)>,
+    /// The senders, and what is watched of each.
+    pub senders: Vec<(SenderId, Watching)>,
+}
+
+/// What is watched of one sender.
+#[derive(Debug, Clone, Default)]
+pub struct Watching {
+    /// Which transfers are discovered.
+    pub scope: Scope,
+    /// Transfers that are watched by name.
+    pub named: BTreeMap<TrackingId, Origin>,
+}
+
+/// How a transfer came to be watched by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// By the configuration, now or by a reload: its past is none of ours, so
+    /// its first reading is a baseline.
+    Configured,
+    /// By the sending application, while we were watching: it is new, and all
+    /// it shows counts.
+    Dropped,
 }
 
 /// Everything that is remembered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     books: BTreeMap<SenderId, Book>,
     causes: Causes,
 }
 
 impl Ledger {
-    /// An empty ledger with a book for each sender.
+    /// An empty ledger that watches what `settings` say.
     pub fn new(settings: Settings) -> Self {
-        let books = settings
-            .senders
-            .into_iter()
-            .map(|(sender, named)| (sender, Book::new(named)))
-            .collect();
-        Self {
-            books,
-            causes: settings.causes,
+        let mut ledger = Self::default();
+        ledger.watch(settings);
+        ledger
+    }
+
+    /// Watches what `settings` say from now on. What comes into view because
+    /// more is watched than before begins with a baseline of its own.
+    pub fn watch(&mut self, settings: Settings) {
+        self.causes = settings.causes;
+        for (sender, watching) in settings.senders {
+            self.books.entry(sender).or_default().watch(watching);
         }
     }
 

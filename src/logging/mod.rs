@@ -106,6 +106,9 @@ where
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(writer)
+        // A line that cannot be written is lost; the library would panic over
+        // it on a standard error that is closed.
+        .log_internal_errors(false)
         .event_format(Lines::new(settings.format, clock))
         .finish()
 }

@@ -12,6 +12,7 @@
 pub mod identity;
 pub mod lifecycle;
 pub mod record;
+pub mod scope;
 pub mod state;
 
 use jiff::Timestamp;
@@ -19,7 +20,8 @@ use jiff::Timestamp;
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
 pub use lifecycle::{Event, merge};
 pub use record::Record;
-pub use state::{Method, Reason, State};
+pub use scope::Scope;
+pub use state::{Concern, Method, Reason, State};
 
 /// What one answer of the server told about one transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -256,6 +256,33 @@ impl Reason {
             Self::TooLarge => "too_large",
         }
     }
+
+    /// Whom the failure concerns: it decides who is asked less.
+    pub const fn concerns(self) -> Concern {
+        match self {
+            Self::Unreachable
+            | Self::Tls
+            | Self::Timeout
+            | Self::NotLicensed
+            | Self::Version
+            | Self::Throttled
+            | Self::Redirected
+            | Self::Server => Concern::Server,
+            Self::Unauthorized | Self::NotVerified => Concern::Sender,
+            Self::NotFound | Self::Rejected | Self::Malformed | Self::TooLarge => Concern::Request,
+        }
+    }
+}
+
+/// Whom a failure concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// Everybody who asks this server.
+    Server,
+    /// The sender in whose name was asked.
+    Sender,
+    /// The one thing that was asked for.
+    Request,
 }
 
 #[cfg(test)]

@@ -1,13 +1,21 @@
 //! What one sender's rounds have to do: which transfers are watched, and when
 //! each is due.
 //!
+//! A *full* round comes at the sender's interval: it lists, and reads what is
+//! due by then. Between two of them, *quick* rounds read what changes by the
+//! second: transfers that are being processed, that are new or have changed.
+//!
 //! **Invariants.** Only what can still change is due. What left the listing
 //! after it ended is forgotten, so the agenda is bounded by what the server
-//! lists and the configuration names.
+//! lists and the configuration names. Neither quick nor regular reads can
+//! starve the others.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use rand::Rng;
 use tokio::time::Instant;
 
@@ -19,8 +27,14 @@ use crate::model::{State, TrackingId, Transfer};
 pub(super) struct Agenda {
     pub(super) plan: SenderPlan,
     watched: HashMap<TrackingId, Watched>,
-    due: Queue<TrackingId>,
-    next_listing: Instant,
+    /// Due at their own time, also between two full rounds.
+    quick: Queue<TrackingId>,
+    /// Due with the full round that is nearest to their time.
+    regular: Queue<TrackingId>,
+    quick_is_next: bool,
+    next_full: Instant,
+    /// Regular reads due until then belong to the round under way.
+    horizon: Option<Instant>,
     has_listed: bool,
 }
 
@@ -28,48 +42,86 @@ pub(super) struct Agenda {
 struct Watched {
     state: Option<State>,
     reads: u32,
+    /// It has been told that the server does not know this named transfer.
+    is_told_missing: bool,
+}
+
+impl Watched {
+    /// Takes in a reading; the answer is the state and how many reads in a row
+    /// have shown it before.
+    fn note(&mut self, told: Option<State>) -> (Option<State>, u32) {
+        let state = told.or(self.state);
+        self.reads = if self.state == state {
+            self.reads.saturating_add(1)
+        } else {
+            0
+        };
+        self.state = state;
+        (state, self.reads)
+    }
 }
 
 impl Agenda {
-    /// The agenda at the start: the first listing and every named transfer.
+    /// The agenda at the start: a full round, in which every named transfer is
+    /// due.
     pub(super) fn new(plan: SenderPlan, now: Instant) -> Self {
         let mut agenda = Self {
             watched: HashMap::new(),
-            due: Queue::default(),
-            next_listing: now,
+            quick: Queue::default(),
+            regular: Queue::default(),
+            quick_is_next: true,
+            next_full: now,
+            horizon: None,
             has_listed: false,
             plan,
         };
         for id in agenda.plan.named.clone() {
             agenda.watched.insert(id.clone(), Watched::default());
-            agenda.due.push(now, id);
+            agenda.regular.push(now, id);
         }
         agenda
     }
 
-    /// Whether this round begins with a listing.
-    pub(super) fn listing_due(&self, now: Instant) -> bool {
-        self.plan.discover && self.next_listing <= now + self.slack()
+    /// Begins a round; the answer is whether it is a full one.
+    pub(super) fn begin(&mut self, now: Instant, rng: &mut impl Rng) -> bool {
+        let is_full = self.next_full <= now;
+        self.horizon = is_full.then(|| now + self.slack());
+        if is_full {
+            self.next_full = now + jittered(self.plan.intervals.normal, rng);
+        }
+        is_full
     }
 
-    /// Takes the transfers that are due, or will be so soon that another round
-    /// for them would only cost requests.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<TrackingId> {
-        let until = now + self.slack();
-        std::iter::from_fn(|| self.due.pop_due(until).map(|(_, id)| id)).collect()
+    /// Takes the transfer that is most urgently due in this round.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<TrackingId> {
+        let horizon = self.horizon.map(|horizon| horizon.max(now));
+        let mut quick = || self.quick.pop_due(now);
+        let mut regular = || horizon.and_then(|until| self.regular.pop_due(until));
+        let taken = if self.quick_is_next {
+            quick().or_else(regular)
+        } else {
+            regular().or_else(quick)
+        };
+        self.quick_is_next = !self.quick_is_next;
+        taken.map(|(_, id)| id)
     }
 
-    /// When the next round has something to do; a sender without any work has
-    /// its verification refreshed at its interval.
-    pub(super) fn next_round(&self, now: Instant, rng: &mut impl Rng) -> Instant {
-        let regular = now + jittered(self.plan.intervals.normal, rng);
-        let listing = self.plan.discover.then_some(self.next_listing);
-        [listing, self.due.next_due(), Some(regular)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(regular)
-            .max(now)
+    /// Whether [`Self::take_due`] has something.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is = |next: Option<Instant>, until| next.is_some_and(|next| next <= until);
+        let horizon = self.horizon.map(|horizon| horizon.max(now));
+        is(self.quick.next_due(), now) || horizon.is_some_and(|h| is(self.regular.next_due(), h))
+    }
+
+    /// When the next round has something to do.
+    pub(super) fn next_round(&self) -> Instant {
+        let quick = self.quick.next_due();
+        quick.map_or(self.next_full, |quick| quick.min(self.next_full))
+    }
+
+    /// Lets nothing happen before `at`, and then a full round.
+    pub(super) fn resume_at(&mut self, at: Instant) {
+        self.next_full = at;
     }
 
     /// Takes in a listing: what is new, has changed or is missing is due at
@@ -79,14 +131,11 @@ impl Agenda {
         listing: Vec<Transfer>,
         server_now: Timestamp,
         now: Instant,
-        rng: &mut impl Rng,
     ) -> Vec<Transfer> {
-        self.next_listing = now + jittered(self.plan.intervals.normal, rng);
-        let oldest = self.oldest_day(server_now);
-        let kept: Vec<_> = listing
-            .into_iter()
-            .filter(|transfer| self.is_young(&transfer.id, oldest))
-            .collect();
+        let scope = self.plan.scope;
+        let named: HashSet<_> = self.plan.named.iter().collect();
+        let is_kept = |id: &TrackingId| scope.admits(id, server_now) || named.contains(id);
+        let kept: Vec<_> = listing.into_iter().filter(|t| is_kept(&t.id)).collect();
         for transfer in &kept {
             self.list_one(transfer, now);
         }
@@ -98,61 +147,74 @@ impl Agenda {
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
         let watched = self.watched.entry(reading.id.clone()).or_default();
-        let state = reading.state.or(watched.state);
-        watched.reads = if watched.state == state {
-            watched.reads.saturating_add(1)
-        } else {
-            0
-        };
-        watched.state = state;
-        let delay = self.plan.intervals.until_next_read(state, watched.reads);
-        tracing::debug!(
-            server = self.plan.id.server(),
-            sender = self.plan.label,
-            tracking_id = reading.id.as_str(),
-            state = state.map_or("untold", State::label),
-            next_read_seconds = delay.map(|delay| delay.as_secs()),
-            "read a transfer"
-        );
+        if std::mem::take(&mut watched.is_told_missing) {
+            self.plan.tell_named(&reading.id, true);
+        }
+        let (state, reads) = watched.note(reading.state);
+        let delay = self.plan.intervals.until_next_read(state, reads);
+        self.plan.tell_decision(&reading.id, state, delay);
+        let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
         match delay {
-            Some(delay) => self
-                .due
-                .push(now + jittered(delay, rng), reading.id.clone()),
-            None => self.due.remove(&reading.id),
+            None => self.forget_due(&id),
+            Some(delay) if delay < normal => self.push_quick(now + jittered(delay, rng), id),
+            // The round has its jitter already.
+            Some(delay) if delay == normal => self.push_regular(now + delay, id),
+            Some(delay) => self.push_regular(now + jittered(delay, rng), id),
         }
     }
 
     /// Takes in that the server does not know the transfer. A named one that
     /// was never found may still come; one that vanished may still return.
     pub(super) fn gone(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
-        let was_found = self.watched.get(id).is_some_and(|w| w.state.is_some());
-        let is_named = self.plan.named.contains(id);
+        if !self.plan.named.contains(id) {
+            self.watched.remove(id);
+            return;
+        }
+        let watched = self.watched.entry(id.clone()).or_default();
+        let was_found = watched.state.is_some();
+        if !was_found && !std::mem::replace(&mut watched.is_told_missing, true) {
+            self.plan.tell_named(id, false);
+        }
         let normal = self.plan.intervals.normal;
         let delay = if was_found {
-            self.plan.intervals.rare.max(normal)
+            jittered(self.plan.intervals.rare.max(normal), rng)
         } else {
             normal
         };
-        if is_named {
-            self.due.push(now + jittered(delay, rng), id.clone());
-        } else {
-            self.watched.remove(id);
+        self.push_regular(now + delay, id.clone());
+    }
+
+    /// Takes in that a read failed: it is due again with the next full round.
+    pub(super) fn postpone(&mut self, id: TrackingId, now: Instant) {
+        self.push_regular(now + self.plan.intervals.normal, id);
+    }
+
+    /// Postpones everything that is due.
+    pub(super) fn postpone_due(&mut self, now: Instant) {
+        while let Some(id) = self.take_due(now) {
+            // Later than the horizon, so that the loop ends.
+            let at = now + self.plan.intervals.normal;
+            self.push_regular(at, id);
         }
     }
 
-    /// Takes in that a read failed, or was not made because the round failed:
-    /// it is due again with the next regular round.
-    pub(super) fn postpone(&mut self, id: TrackingId, now: Instant) {
-        self.due.push(now + self.plan.intervals.normal, id);
+    fn push_quick(&mut self, at: Instant, id: TrackingId) {
+        self.regular.remove(&id);
+        self.quick.push(at, id);
     }
 
-    /// Takes in that the listing failed.
-    pub(super) fn postpone_listing(&mut self, now: Instant) {
-        self.next_listing = now + self.plan.intervals.normal;
+    fn push_regular(&mut self, at: Instant, id: TrackingId) {
+        self.quick.remove(&id);
+        self.regular.push(at, id);
+    }
+
+    fn forget_due(&mut self, id: &TrackingId) {
+        self.quick.remove(id);
+        self.regular.remove(id);
     }
 
     fn list_one(&mut self, transfer: &Transfer, now: Instant) {
-        let Some(watched) = self.watched.get_mut(&transfer.id) else {
+        let Some(watched) = self.watched.get(&transfer.id) else {
             self.watch(transfer, now);
             return;
         };
@@ -160,7 +222,7 @@ impl Agenda {
         let had_ended = watched.state.is_some_and(State::is_final);
         // The state is left as it was read: the read that is due now tells.
         if has_changed && !had_ended {
-            self.due.push(now, transfer.id.clone());
+            self.push_quick(now, transfer.id.clone());
         }
     }
 
@@ -170,11 +232,11 @@ impl Agenda {
         let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
-            reads: 0,
+            ..Watched::default()
         };
         self.watched.insert(transfer.id.clone(), watched);
         if !ended_before {
-            self.due.push(now, transfer.id.clone());
+            self.push_quick(now, transfer.id.clone());
         }
     }
 
@@ -182,7 +244,7 @@ impl Agenda {
     /// misses is read; what had ended is forgotten.
     fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
         let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
-        let named = &self.plan.named;
+        let named: HashSet<_> = self.plan.named.iter().collect();
         let missing: Vec<_> = self
             .watched
             .iter()
@@ -193,31 +255,38 @@ impl Agenda {
             if watched.state.is_some_and(State::is_final) {
                 self.watched.remove(&id);
             } else {
-                self.due.push(now, id);
+                self.push_quick(now, id);
             }
         }
     }
 
-    fn is_young(&self, id: &TrackingId, oldest: Option<Date>) -> bool {
-        let is_old = match (id.started_on(), oldest) {
-            (Some(day), Some(oldest)) => day < oldest,
-            _ => false,
-        };
-        !is_old || self.plan.named.contains(id)
-    }
-
-    /// The first day that `max_age` keeps, with a day of tolerance for the
-    /// unknown zone of the id's date.
-    fn oldest_day(&self, server_now: Timestamp) -> Option<Date> {
-        let age = SignedDuration::try_from(self.plan.max_age?).ok()?;
-        let oldest = server_now.checked_sub(age).ok()?;
-        let day = TimeZone::UTC.to_datetime(oldest).date();
-        day.checked_sub(1.day()).ok()
-    }
-
-    /// Jitter puts what is due each interval up to a fifth of it apart; that
-    /// much early, a job belongs to this round.
-    fn slack(&self) -> std::time::Duration {
+    /// A full round comes up to a tenth early; what is due that soon after it
+    /// belongs to it, and what took a while to read as well.
+    fn slack(&self) -> Duration {
         self.plan.intervals.normal / 5
+    }
+}
+
+impl SenderPlan {
+    /// One line when a transfer that the configuration names is not there, and
+    /// one when it comes.
+    fn tell_named(&self, id: &TrackingId, is_found: bool) {
+        let (server, sender, tracking_id) = (self.id.server(), &self.label, id.as_str());
+        if is_found {
+            tracing::info!(server, sender, tracking_id, "a named transfer was found");
+        } else {
+            tracing::warn!(server, sender, tracking_id, "a named transfer is not found");
+        }
+    }
+
+    fn tell_decision(&self, id: &TrackingId, state: Option<State>, delay: Option<Duration>) {
+        tracing::debug!(
+            server = self.id.server(),
+            sender = self.label,
+            tracking_id = id.as_str(),
+            state = state.map_or("untold", State::label),
+            next_read_seconds = delay.map(|delay| delay.as_secs()),
+            "read a transfer"
+        );
     }
 }

@@ -8,19 +8,23 @@
 //! an `Observation`; a failure cannot stop the loop, only `stop` can.
 
 mod agenda;
+mod breaker;
 pub mod policy;
+mod pulse;
 pub mod queue;
 mod round;
 mod run;
 pub mod source;
+mod trouble;
 
 use std::time::Duration;
 
 pub use policy::Intervals;
-pub use run::{Sources, run};
+pub use pulse::Pulse;
+pub use run::{Sources, Surroundings, run};
 pub use source::{Failure, Source};
 
-use crate::model::{SenderId, TrackingId};
+use crate::model::{Scope, SenderId, TrackingId};
 
 /// What is polled, checked.
 #[derive(Debug, Clone)]
@@ -34,8 +38,8 @@ pub struct Settings {
 pub struct ServerPlan {
     /// The server's name in the configuration.
     pub name: String,
-    /// Back-off never waits longer than this, or than the sender's interval if
-    /// that is longer.
+    /// Back-off and probes never wait longer than this, or than the sender's
+    /// interval if that is longer.
     pub max_backoff: Duration,
     /// Its senders.
     pub senders: Vec<SenderPlan>,
@@ -48,12 +52,10 @@ pub struct SenderPlan {
     pub id: SenderId,
     /// Label `sender`.
     pub label: String,
-    /// Watch every transfer that the sender sends.
-    pub discover: bool,
+    /// Which transfers are discovered.
+    pub scope: Scope,
     /// When to ask.
     pub intervals: Intervals,
-    /// Transfers that are older are not discovered.
-    pub max_age: Option<Duration>,
     /// Transfers named in the configuration.
     pub named: Vec<TrackingId>,
 }

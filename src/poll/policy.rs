@@ -17,9 +17,10 @@ const JITTER: f64 = 0.1;
 /// if that is shorter.
 const FIRST_ROUND_WITHIN: Duration = Duration::from_secs(10);
 
-/// After this many reads in a row that found it processing, a transfer is read
-/// at the sender's interval: what takes long is not watched by the second.
-const QUICK_READS: u32 = 24;
+/// After each so many reads in a row that found it processing, the time to the
+/// next one doubles, up to the sender's interval: what takes long is not
+/// watched by the second.
+const READS_BEFORE_DOUBLING: u32 = 6;
 
 /// The intervals of a sender.
 #[derive(Debug, Clone, Copy)]
@@ -38,10 +39,8 @@ impl Intervals {
     /// `reads` reads in a row of that state; `None` if it has ended.
     pub fn until_next_read(&self, state: Option<State>, reads: u32) -> Option<Duration> {
         match state {
-            Some(State::Processing) if reads < QUICK_READS => {
-                Some(self.processing.min(self.normal))
-            }
-            Some(State::Processing | State::Active) | None => Some(self.normal),
+            Some(State::Processing) => Some(self.while_processing(reads)),
+            Some(State::Active) | None => Some(self.normal),
             Some(State::Unknown | State::Pending | State::Other) => {
                 Some(self.rare.max(self.normal))
             }
@@ -53,6 +52,12 @@ impl Intervals {
                 | State::DeletedBySecurity,
             ) => None,
         }
+    }
+
+    fn while_processing(&self, reads: u32) -> Duration {
+        let doublings = reads / READS_BEFORE_DOUBLING;
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.processing.saturating_mul(factor).min(self.normal)
     }
 
     /// The wait before the first round: spread, so that many senders do not
@@ -87,7 +92,10 @@ mod tests {
             assert_eq!(delay.map(|d| d.as_secs()), expect, "{state:?}");
         };
         check(Some(State::Processing), 0, Some(5));
-        check(Some(State::Processing), 100, Some(60));
+        check(Some(State::Processing), 6, Some(10));
+        check(Some(State::Processing), 23, Some(40));
+        check(Some(State::Processing), 24, Some(60));
+        check(Some(State::Processing), u32::MAX, Some(60));
         check(Some(State::Active), 0, Some(60));
         check(None, 0, Some(60));
         check(Some(State::Pending), 0, Some(3600));

@@ -1,7 +1,8 @@
 //! One poll: a round of a sender, its listing and the single reads due.
 //!
 //! **Invariants.** A failure is data. A round whose server does not answer
-//! stops after a few failures in a row, however much was due.
+//! stops after a few failures in a row, and none outlasts the sender's
+//! interval by more than the reads under way, however much was due.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,18 +11,19 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
     agenda::Agenda,
+    breaker::Streak,
     source::{Failure, Source},
 };
 use crate::{
     clock::Clock,
-    model::{Finding, Observation, Reason, Round, TrackingId, Transfer},
+    model::{Concern, Finding, Observation, Reason, Round, TrackingId, Transfer},
 };
 
 /// Single reads under way at a time; the server's budget limits further.
 const READS_AT_A_TIME: usize = 16;
 
-/// After this many failures in a row that concern the server, not the
-/// transfer, the rest of the round is not asked.
+/// After this many failures in a row that concern the server or the sender,
+/// the rest of the round is not asked.
 const FAILURES_IN_A_ROW: u32 = 5;
 
 /// What a round needs of the world.
@@ -45,10 +47,14 @@ impl<S> Clone for Context<S> {
 /// How a round went.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// Whether the round was a full one.
+    pub(super) is_full: bool,
     /// Why the round could not talk to the server, if it could not.
     pub(super) failure: Option<Failure>,
     /// Failures of single reads, the first of each reason.
     pub(super) single: BTreeMap<Reason, Failure>,
+    /// What the round proves about the server.
+    pub(super) streak: Streak,
 }
 
 /// The progress of the single reads.
@@ -57,6 +63,7 @@ struct Reads {
     good: u32,
     bad_in_a_row: u32,
     failures: BTreeMap<Reason, Failure>,
+    streak: Streak,
 }
 
 /// Runs one round to its end and reports it.
@@ -66,59 +73,52 @@ pub(super) async fn run<S: Source>(
     rng: &mut impl Rng,
 ) -> Outcome {
     let now = Instant::now();
-    let mut outcome = Outcome::default();
-    let lists = agenda.listing_due(now);
-    if lists && let Err(failure) = list(agenda, context, rng).await {
-        agenda.postpone_listing(Instant::now());
-        outcome.failure = Some(failure);
+    let is_full = agenda.begin(now, rng);
+    let mut outcome = Outcome {
+        is_full,
+        ..Outcome::default()
+    };
+    let lists = is_full && agenda.plan.scope.discover;
+    if lists {
+        let listed = list(agenda, context).await;
+        outcome.streak.note(listed.as_ref().err());
+        outcome.failure = listed.err();
     }
-    if outcome.failure.is_none() {
-        let due = agenda.take_due(Instant::now());
-        outcome = if due.is_empty() && !lists {
-            verify(agenda, context).await
-        } else {
-            inspect_all(agenda, context, due, rng).await
-        };
-        // A listing that was read proves that the round could talk.
-        if lists && let Some(failure) = outcome.failure.take() {
-            outcome.single.entry(failure.reason).or_insert(failure);
-        }
+    if outcome.failure.is_none() && (lists || agenda.is_due(now)) {
+        let reads = inspect_all(agenda, context, rng).await;
+        outcome.take_in(reads, lists);
+    } else if outcome.failure.is_none() {
+        let asked = context.source.verify(&agenda.plan.id).await;
+        outcome.streak.note(asked.as_ref().err());
+        outcome.failure = asked.err();
     }
-    report(agenda, context, &outcome).await;
+    report(agenda, context, outcome.failure.as_ref().map(|f| f.reason)).await;
     outcome
 }
 
-async fn list<S: Source>(
-    agenda: &mut Agenda,
-    context: &Context<S>,
-    rng: &mut impl Rng,
-) -> Result<(), Failure> {
+async fn list<S: Source>(agenda: &mut Agenda, context: &Context<S>) -> Result<(), Failure> {
     let listing = context.source.list(&agenda.plan.id).await?;
     let server_now = context.source.server_now();
-    let listing = agenda.listed(listing, server_now, Instant::now(), rng);
+    let listing = agenda.listed(listing, server_now, Instant::now());
     send(agenda, context, Finding::Listed(listing)).await;
     Ok(())
 }
 
-async fn verify<S: Source>(agenda: &Agenda, context: &Context<S>) -> Outcome {
-    Outcome {
-        failure: context.source.verify(&agenda.plan.id).await.err(),
-        single: BTreeMap::new(),
-    }
-}
-
+/// Reads what is due, the most urgent first; what there was no time for, or no
+/// server, stays due.
 async fn inspect_all<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
-    due: Vec<TrackingId>,
     rng: &mut impl Rng,
-) -> Outcome {
-    let mut waiting = due.into_iter();
+) -> Reads {
     let mut under_way = JoinSet::new();
     let mut reads = Reads::default();
+    let end = Instant::now() + agenda.plan.intervals.normal;
     loop {
-        while under_way.len() < READS_AT_A_TIME && reads.bad_in_a_row < FAILURES_IN_A_ROW {
-            let Some(id) = waiting.next() else { break };
+        while under_way.len() < READS_AT_A_TIME && reads.may_go_on(end) {
+            let Some(id) = agenda.take_due(Instant::now()) else {
+                break;
+            };
             let (source, sender) = (Arc::clone(&context.source), agenda.plan.id.clone());
             under_way.spawn(async move {
                 let answer = source.inspect(&sender, &id).await;
@@ -127,17 +127,17 @@ async fn inspect_all<S: Source>(
         }
         match under_way.join_next().await {
             Some(Ok((id, answer))) => {
-                reads.note(&answer);
+                reads.note(&id, answer.as_ref().err());
                 take(agenda, context, (id, answer), rng).await;
             }
             Some(Err(error)) => propagate(error),
             None => break,
         }
     }
-    for id in waiting {
-        agenda.postpone(id, Instant::now());
+    if reads.has_trouble() {
+        agenda.postpone_due(Instant::now());
     }
-    reads.outcome()
+    reads
 }
 
 /// A panic in a read is a panic of the scheduler: the process ends by name.
@@ -167,9 +167,14 @@ async fn take<S: Source>(
     }
 }
 
-async fn report<S: Source>(agenda: &Agenda, context: &Context<S>, outcome: &Outcome) {
+/// Tells that a round is over, or that the open breaker did not let it begin.
+pub(super) async fn report<S: Source>(
+    agenda: &Agenda,
+    context: &Context<S>,
+    failure: Option<Reason>,
+) {
     let round = Round {
-        failure: outcome.failure.as_ref().map(|failure| failure.reason),
+        failure,
         clock_offset: context.source.clock_offset(),
         verified_until: context.source.verification(&agenda.plan.id).await,
     };
@@ -187,50 +192,89 @@ async fn send<S>(agenda: &Agenda, context: &Context<S>, finding: Finding) {
     drop(context.out.send(observation).await);
 }
 
-impl Reads {
-    fn note(&mut self, answer: &Result<Transfer, Failure>) {
-        let failure = answer.as_ref().err();
+impl Streak {
+    /// Takes in how one call went.
+    fn note(&mut self, failure: Option<&Failure>) {
         match failure {
-            Some(failure) if concerns_the_server(failure.reason) => self.bad_in_a_row += 1,
-            None | Some(_) => {
-                self.good += 1;
-                self.bad_in_a_row = 0;
+            Some(failure) if failure.reason.concerns() == Concern::Server => {
+                self.retry_after = self.retry_after.max(failure.retry_after);
+                self.failures = self.failures.saturating_add(1);
+                self.reason = Some(failure.reason);
             }
-        }
-        if let Some(failure) = failure {
-            self.failures
-                .entry(failure.reason)
-                .or_insert_with(|| Failure {
-                    reason: failure.reason,
-                    retry_after: failure.retry_after,
-                    chain: failure.chain.clone(),
-                });
-        }
-    }
-
-    /// The round failed if no read could talk to the server.
-    fn outcome(mut self) -> Outcome {
-        let worst = self
-            .failures
-            .keys()
-            .copied()
-            .find(|r| concerns_the_server(*r));
-        let failure = match self.good {
-            0 => worst.and_then(|reason| self.failures.remove(&reason)),
-            _ => None,
-        };
-        Outcome {
-            failure,
-            single: self.failures,
+            // Without a token nothing was asked, or what was asked for was one.
+            Some(failure) if failure.reason.concerns() == Concern::Sender => {}
+            Some(_) | None => {
+                self.was_answered = true;
+                self.failures = 0;
+                self.reason = None;
+            }
         }
     }
 }
 
-/// Whether a failure says something about the server or the sender, and not
-/// only about the one transfer that was asked for.
-const fn concerns_the_server(reason: Reason) -> bool {
-    !matches!(
-        reason,
-        Reason::NotFound | Reason::Malformed | Reason::TooLarge | Reason::Rejected
-    )
+impl Reads {
+    fn note(&mut self, id: &TrackingId, failure: Option<&Failure>) {
+        self.streak.note(failure);
+        let concern = failure.map(|failure| failure.reason.concerns());
+        self.bad_in_a_row = match concern {
+            Some(Concern::Server | Concern::Sender) => self.bad_in_a_row + 1,
+            Some(Concern::Request) | None => 0,
+        };
+        let could_talk = failure.is_none_or(|failure| failure.reason == Reason::NotFound);
+        self.good += u32::from(could_talk);
+        if let Some(failure) = failure {
+            let known = self.failures.entry(failure.reason);
+            known.or_insert_with(|| Failure {
+                tracking_id: Some(id.clone()),
+                ..failure.clone()
+            });
+        }
+    }
+
+    fn may_go_on(&self, end: Instant) -> bool {
+        !self.has_trouble() && Instant::now() < end
+    }
+
+    /// Whether further reads would only be a burden.
+    fn has_trouble(&self) -> bool {
+        self.bad_in_a_row >= FAILURES_IN_A_ROW || self.streak.retry_after.is_some()
+    }
+
+    /// Why no read was any good, if none was.
+    fn failure(&mut self) -> Option<Failure> {
+        match self.good {
+            0 => self.failures.pop_first().map(|(_, failure)| failure),
+            _ => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// The outcome of a round that the open breaker did not let begin.
+    pub(super) fn refused(reason: Reason) -> Self {
+        let failure = Failure {
+            reason,
+            retry_after: None,
+            tracking_id: None,
+            chain: "the server is left alone for a while after failures in a row".to_owned(),
+        };
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the reads. A listing that was read proves that the round could
+    /// talk.
+    fn take_in(&mut self, mut reads: Reads, lists: bool) {
+        if !lists {
+            self.failure = reads.failure();
+        }
+        self.single = reads.failures;
+        let was_answered = self.streak.was_answered || reads.streak.was_answered;
+        self.streak = Streak {
+            was_answered,
+            ..reads.streak
+        };
+    }
 }

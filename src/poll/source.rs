@@ -13,12 +13,14 @@ use crate::{
 };
 
 /// A failed call, as far as the scheduler cares.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// The closed class.
     pub reason: Reason,
     /// How long the server asked to wait.
     pub retry_after: Option<Duration>,
+    /// The transfer that was asked for, if it was one.
+    pub tracking_id: Option<TrackingId>,
     /// The whole chain of causes, for the log.
     pub chain: String,
 }
@@ -90,6 +92,7 @@ impl From<crate::cryptshare::Error> for Failure {
         Self {
             reason: error.reason(),
             retry_after: error.retry_after(),
+            tracking_id: None,
             chain,
         }
     }

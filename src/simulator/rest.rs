@@ -116,6 +116,9 @@ fn token(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Ref
     } else {
         serde_json::from_slice(&asked.body).map_err(|_| (400, 1004, "Body is not JSON."))?
     };
+    if !(body.is_null() || body.is_object()) {
+        return Err((400, 1004, "Body is not an object."));
+    }
     let has_code = body.get("verificationCode").is_some_and(|c| !c.is_null());
     let registered = caller.client_id == world.client_id() && caller.sender.is_some();
     if has_code || !registered {
@@ -188,9 +191,9 @@ fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal
     if !(50..=4000).contains(&client_id.len()) || !alphanumeric {
         return Err((400, 1004, "Client id has a wrong format."));
     }
-    let address = percent_decode_str(address).decode_utf8_lossy().into_owned();
-    let sides = address.split_once('@');
-    if !sides.is_some_and(|(local, host)| !local.is_empty() && host.contains('.')) {
+    let address = percent_decode_str(address).decode_utf8();
+    let address = address.unwrap_or_default().into_owned();
+    if !is_address(&address) {
         return Err((400, 1005, "Email address is malformed."));
     }
     Ok(Caller {
@@ -198,6 +201,15 @@ fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal
         address,
         client_id,
     })
+}
+
+fn is_address(text: &str) -> bool {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '%' | '"');
+    let good = |(local, host): (&str, &str)| {
+        let dotted = host.contains('.') && !host.starts_with('.') && !host.ends_with('.');
+        !local.is_empty() && dotted && !host.contains('@')
+    };
+    !text.contains(odd) && text.split_once('@').is_some_and(good)
 }
 
 /// The same, for a call that needs a token.
@@ -235,9 +247,10 @@ fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal> {
 
 /// A header or its query twin; an empty one is absent.
 fn parameter(asked: &Asked, header: &str, twin: &str) -> Option<String> {
+    let told = |value: &String| !value.is_empty();
     let value = asked.headers.get(header).and_then(|v| v.to_str().ok());
-    let own = value.map(str::to_owned).or_else(|| query(asked, twin));
-    own.filter(|value| !value.is_empty())
+    let value = value.map(str::to_owned).filter(told);
+    value.or_else(|| query(asked, twin).filter(told))
 }
 
 fn query(asked: &Asked, name: &str) -> Option<String> {

@@ -26,7 +26,8 @@ pub async fn serve(
     for listener in listeners {
         let routes = routes.clone();
         loops.spawn(net::serve(listener, stop.clone(), move |request| {
-            let response = routes.answer(request.method(), request.uri().path());
+            let path = request.uri().path();
+            let response = routes.answer(request.method(), path, request.headers());
             async move { response }
         }));
     }

@@ -1,7 +1,7 @@
 //! Which path answers what.
 //!
-//! **Invariants.** Pure: an answer depends on the method, the path and what
-//! stands on the shelf. HEAD answers as GET does, without the body.
+//! **Invariants.** Pure: an answer depends on the method, the path, `Accept` and
+//! what stands on the shelf. HEAD answers as GET does, without the body.
 
 use std::sync::{
     Arc,
@@ -13,14 +13,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
-        ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+        ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
 
 use super::landing;
 use crate::{
-    exposition::{Shelf, TEXT_CONTENT_TYPE, registry, text},
+    exposition::{Shelf, negotiate, registry},
     net::Body,
     status::Board,
     telemetry::Telemetry,
@@ -48,12 +48,14 @@ struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
+    /// Another `Accept` may get another answer.
+    is_negotiated: bool,
 }
 
 impl Routes {
     /// The answer to `method` on `path`.
-    pub fn answer(&self, method: &Method, path: &str) -> Response<Body> {
-        let Some(answer) = self.route(path) else {
+    pub fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+        let Some(answer) = self.route(path, headers) else {
             let missing = Answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
             return missing.respond(method);
         };
@@ -67,13 +69,14 @@ impl Routes {
         response
     }
 
-    fn route(&self, path: &str) -> Option<Answer> {
+    fn route(&self, path: &str, headers: &HeaderMap) -> Option<Answer> {
         match path {
-            path if path == &*self.telemetry_path => Some(self.metrics()),
+            path if path == &*self.telemetry_path => Some(self.metrics(headers)),
             "/" => Some(Answer {
                 status: StatusCode::OK,
                 content_type: HTML,
                 body: landing::page(&self.board.read(), &self.telemetry_path).into(),
+                is_negotiated: false,
             }),
             "/-/healthy" => Some(Answer::text(StatusCode::OK, "Healthy\n")),
             "/-/ready" if self.ready.load(Ordering::Acquire) => {
@@ -84,14 +87,17 @@ impl Routes {
         }
     }
 
-    fn metrics(&self) -> Answer {
-        let page = self.shelf.take();
-        let mut body = page.body().to_vec();
-        text::write(&registry::gather(self.telemetry.registry()), &mut body);
+    fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let format = negotiate(headers);
+        let protocol = format.protocol;
+        let mut body = self.shelf.take().body(protocol).to_vec();
+        protocol.write(&registry::gather(self.telemetry.registry()), &mut body);
+        body.extend_from_slice(protocol.end());
         Answer {
             status: StatusCode::OK,
-            content_type: TEXT_CONTENT_TYPE,
+            content_type: format.content_type(),
             body: body.into(),
+            is_negotiated: true,
         }
     }
 }
@@ -102,6 +108,7 @@ impl Answer {
             status,
             content_type: PLAIN,
             body: Bytes::from_static(body.as_bytes()),
+            is_negotiated: false,
         }
     }
 
@@ -115,6 +122,10 @@ impl Answer {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         set_headers(response.headers_mut(), self.content_type, length);
+        if self.is_negotiated {
+            let accept = HeaderValue::from_static("accept");
+            response.headers_mut().insert(VARY, accept);
+        }
         response
     }
 }

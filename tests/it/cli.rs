@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::rig::{Exporter, Server, run, write};
+use crate::rig::{Exporter, Process, Server, eventually, run, write};
 
 #[test]
 fn a_good_configuration_is_counted_and_a_bad_one_told_in_full() {
@@ -108,7 +108,7 @@ async fn json_logs_are_one_object_a_line() {
             "x".repeat(50)
         ),
     );
-    let process = crate::rig::Process::start(&[
+    let process = Process::start(&[
         "--config.file",
         file.to_str().unwrap(),
         "--web.listen-address",
@@ -143,4 +143,44 @@ async fn a_second_signal_aborts() {
     exporter.process.signal("TERM");
     assert_eq!(exporter.process.exit().await.code(), Some(1));
     drop(half);
+}
+
+#[tokio::test]
+async fn a_standard_error_that_nobody_reads_is_no_failure() {
+    let script = format!(
+        "{} demo --web.listen-address 127.0.0.1:0 2>/dev/full",
+        env!("CARGO_BIN_EXE_cryptshare-exporter")
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &format!("exec {script}")]);
+    let mut process = Process::spawn(command);
+    let page = process.line("the invitation", |line| {
+        let address = line.strip_prefix("metrics")?.trim();
+        Some(address.to_owned())
+    });
+    let page = page.await;
+    eventually("events that would be logged", async || {
+        let body = reqwest::get(&page).await.ok()?.text().await.ok()?;
+        let samples = crate::rig::parse(&body);
+        let events = crate::rig::sum(&samples, "cryptshare_state_transitions_total", &[]);
+        (events > Some(5.0)).then_some(())
+    })
+    .await;
+    process.signal("TERM");
+    assert_eq!(process.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_hangup_does_not_end_the_process() {
+    let mut process = Process::start(&["demo", "--web.listen-address", "127.0.0.1:0"]);
+    process
+        .line("the address", |line| {
+            line.contains("listening").then_some(())
+        })
+        .await;
+    process.signal("HUP");
+    let told = |line: &str| line.contains("restart to change it").then_some(());
+    process.line("a word about it", told).await;
+    process.signal("TERM");
+    assert_eq!(process.exit().await.code(), Some(0));
 }

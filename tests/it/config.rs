@@ -80,6 +80,36 @@ fn every_key_is_in_the_example() {
 }
 
 #[test]
+fn numbers_may_be_written_in_any_base() {
+    let text = example(false).replace("#max_transfers = 2000", "max_transfers = 0x10");
+    assert_eq!(parse(&text).metrics.max_transfers, 16);
+}
+
+#[test]
+fn a_file_that_holds_no_certificate_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let pem = crate::rig::write(directory.path(), "ca.pem", "hello");
+    let ca = format!("ca_file = \"{}\"", pem.display());
+    let text = example(false).replace("# ca_file = \"ca.pem\"", &ca);
+    let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+    assert!(
+        error.to_string().contains("holds no certificate"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_client_id_in_place_of_its_file_is_not_shown() {
+    let secret = "Canary7".repeat(10);
+    let line = format!("client_id_file = \"{secret}\"");
+    let text = example(false).replace(&format!("client_id = \"{}\"", "x".repeat(50)), &line);
+    let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("the file cannot be read"), "{error}");
+    assert!(!error.contains(&secret), "{error}");
+}
+
+#[test]
 fn every_problem_is_told_in_one_run_with_its_line() {
     let text = include_str!("bad.toml");
     let error = Config::parse(text, Path::new("bad.toml"))
@@ -98,23 +128,8 @@ fn every_problem_is_told_in_one_run_with_its_line() {
         assert!(told, "line {line}: {problem}\n{error}");
     }
     assert!(count >= 15);
-    assert!(
-        error.ends_with(&format!("{count} problems, nothing was changed")),
-        "{error}"
-    );
+    let warnings = error.lines().filter(|line| line.ends_with("(warning)"));
+    let problems = count - warnings.count();
+    assert!(error.ends_with(&format!("{problems} problems")), "{error}");
     assert!(!error.contains("secret-canary"), "{error}");
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_text_makes_the_reader_fail(lines in proptest::collection::vec("[a-z_]{0,12}( = |\\[|\\[\\[)?[\"'{}\\[\\]0-9a-z=.\\\\\u{e4}\r]{0,12}", 0..12)) {
-        let text = lines.join("\n");
-        let told = Config::parse(&text, Path::new("x.toml")).map_err(|error| error.to_string());
-        let lines = text.lines().count().max(1);
-        for problem in told.err().iter().flat_map(|error| error.lines()) {
-            let line = problem.strip_prefix("x.toml:").and_then(|rest| rest.split(':').next());
-            let line = line.and_then(|line| line.parse::<usize>().ok()).unwrap_or(1);
-            proptest::prop_assert!((1..=lines + 1).contains(&line), "{}", problem);
-        }
-    }
 }

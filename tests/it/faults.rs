@@ -177,3 +177,36 @@ async fn a_token_is_renewed_before_it_ends() {
         .await;
     assert_eq!(failures, Some(0.0));
 }
+
+#[tokio::test]
+async fn a_server_that_refuses_every_token_is_not_stormed_with_renewals() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "5"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    let requests = "cryptshare_exporter_api_requests_total";
+    let renewals = [("endpoint", "verification_token")];
+    server
+        .faults(
+            json!([{"kind": "status", "status": 401, "errorCode": 3002, "endpoint": "transfers"}]),
+        )
+        .await;
+    exporter.is("cryptshare_up", &[], 0.0).await;
+    exporter.is("cryptshare_verified", &[], 0.0).await;
+    let before = exporter.sum(requests, &[]).await.unwrap();
+    exporter.polls(5.0).await;
+    let after = exporter.sum(requests, &[]).await.unwrap();
+    assert!(
+        after - before <= 7.0,
+        "{} requests in 5 polls",
+        after - before
+    );
+    assert_eq!(exporter.sum(requests, &renewals).await, Some(2.0));
+    let unauthorized = [("reason", "unauthorized")];
+    let failures = exporter
+        .sum("cryptshare_exporter_poll_failures_total", &unauthorized)
+        .await;
+    assert!(failures.unwrap() >= 5.0);
+    server.faults(json!([])).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    exporter.is("cryptshare_verified", &[], 1.0).await;
+}

@@ -12,8 +12,12 @@ mod canary;
 mod cli;
 mod config;
 mod faults;
+mod fuzz;
+mod golden;
 mod judges;
 mod oracle;
+#[path = "../properties/mod.rs"]
+mod properties;
 mod rig;
 mod truth;
 mod web;

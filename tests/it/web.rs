@@ -34,6 +34,7 @@ async fn every_path_and_method_has_its_answer() {
         metrics.headers()["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
+    assert_eq!(metrics.headers()["vary"], "accept");
     let head = ask(Method::HEAD, "/m").await;
     assert!(
         head.headers()["content-length"]
@@ -61,6 +62,41 @@ async fn every_path_and_method_has_its_answer() {
             .unwrap()
             .contains("<a href=\"/m\">Metrics</a>")
     );
+}
+
+#[tokio::test]
+async fn a_scrape_gets_the_format_that_it_asks_for() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    let client = Client::builder().build().unwrap();
+    for (accept, content_type) in [
+        (
+            "text/plain;version=0.0.4",
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.2",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+        ),
+        (
+            "application/openmetrics-text",
+            "application/openmetrics-text; version=0.0.1; charset=utf-8",
+        ),
+    ] {
+        let request = client.get(format!("{}/metrics", exporter.url));
+        let answer = request.header("accept", accept).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], content_type);
+        assert_eq!(answer.headers()["vary"], "accept");
+        let body = answer.text().await.unwrap();
+        let is_openmetrics = content_type.contains("openmetrics");
+        assert_eq!(body.ends_with("\n# EOF\n"), is_openmetrics);
+        assert_eq!(body.matches("# EOF").count(), usize::from(is_openmetrics));
+        assert_eq!(
+            body.contains("# TYPE cryptshare_exporter_build info"),
+            is_openmetrics
+        );
+    }
 }
 
 #[tokio::test]

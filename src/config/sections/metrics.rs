@@ -18,7 +18,7 @@ pub(super) fn read(table: Option<Table<'_>>) -> MetricsOptions {
     let options = MetricsOptions {
         transfers: table.flag("transfers").unwrap_or(defaults.transfers),
         max_transfers: table
-            .number("max_transfers", 0)
+            .number("max_transfers", 0..=usize::MAX)
             .unwrap_or(defaults.max_transfers),
         expiring_within: expiring.map_or(defaults.expiring_within, |(_, within)| within),
         stale_after: stale.map_or(defaults.stale_after, |(_, after)| after),

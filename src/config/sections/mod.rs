@@ -34,12 +34,17 @@ impl Surroundings {
     }
 }
 
+/// What is wrong with a file, and what is only odd.
+pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
+
 /// The whole file.
-pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|e| syntax(e, &lines)).collect());
+        let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
+        problems.sort_by_key(|problem| problem.line);
+        return Err((problems, Vec::new()));
     }
     let problems = Problems::default();
     let around = Surroundings {
@@ -56,7 +61,7 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>>
     root.finish();
     match problems.take() {
         none if none.is_empty() => Ok(config),
-        problems => Err(problems),
+        problems => Err((problems, config.warnings)),
     }
 }
 
@@ -72,7 +77,8 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
 
 fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
     let mut table = root.table("state")?;
-    let directory = table.text("directory").map(|(_, text)| around.file(&text));
+    let directory = table.parsed("directory", values::directory);
+    let directory = directory.map(|(_, text)| around.file(&text));
     table.finish();
     directory
 }
@@ -87,7 +93,7 @@ fn servers(root: &mut Table<'_>, around: &Surroundings) -> Vec<super::Server> {
         None => SenderOptions::default(),
     };
     let tables = root.tables("server");
-    if tables.is_empty() {
+    if !root.is_told("server") {
         root.wrong("there is no [[server]]", "add at least one");
     }
     let mut names = Vec::new();

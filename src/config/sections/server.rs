@@ -3,7 +3,9 @@
 //! **Invariants.** One sender is one entry, however often it is named; two
 //! senders never share a label.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{Surroundings, Table, options, secret};
 use crate::{
@@ -19,7 +21,12 @@ const MAX_RESPONSE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_CONCURRENCY: usize = 4;
 const MAX_REQUESTS_PER_SECOND: u32 = 10;
 
-/// A sender and where its label and address stand.
+/// Larger bodies would not fit into memory.
+const RESPONSE_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
+const CONCURRENCY: RangeInclusive<usize> = 1..=1000;
+const REQUESTS_PER_SECOND: RangeInclusive<u32> = 1..=100_000;
+
+/// A sender and where its label stands.
 struct Read {
     place: Place,
     sender: Sender,
@@ -50,9 +57,9 @@ pub(super) fn read(
         ("max_backoff", 60),
     ]
     .map(|(key, seconds)| duration(&mut table, key, seconds));
-    let max_response_bytes = table.number("max_response_bytes", 1024);
-    let max_concurrency = table.number("max_concurrency", 1);
-    let max_requests_per_second = table.number("max_requests_per_second", 1);
+    let max_response_bytes = table.number("max_response_bytes", RESPONSE_BYTES);
+    let max_concurrency = table.number("max_concurrency", CONCURRENCY);
+    let max_requests_per_second = table.number("max_requests_per_second", REQUESTS_PER_SECOND);
     let options = options(&mut table, defaults.clone());
     let known_as = name.clone().unwrap_or_default();
     let senders = senders(&mut table, &known_as, &options, around);
@@ -113,7 +120,13 @@ fn ca_pem(table: &mut Table<'_>, around: &Surroundings) -> Option<Vec<u8>> {
     let (place, name) = table.text("ca_file")?;
     let path = around.file(&name);
     match std::fs::read(&path) {
-        Ok(pem) => Some(pem),
+        Ok(pem) if holds_certificates(&pem) => Some(pem),
+        Ok(_) => {
+            let wrong = format!("{} holds no certificate", path.display());
+            let remedy = "name a file of certificates in PEM";
+            table.problems.add(place.problem(wrong, remedy));
+            None
+        }
         Err(error) => {
             let wrong = format!("{} cannot be read ({error})", path.display());
             let remedy = "name a file of certificates in PEM";
@@ -121,6 +134,11 @@ fn ca_pem(table: &mut Table<'_>, around: &Surroundings) -> Option<Vec<u8>> {
             None
         }
     }
+}
+
+fn holds_certificates(pem: &[u8]) -> bool {
+    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
+    certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
 }
 
 fn duration(table: &mut Table<'_>, key: &'static str, seconds: u64) -> Duration {
@@ -143,7 +161,6 @@ fn senders(
         senders.extend(sender_entry(sender, server, options, &senders));
     }
     let problems = table.problems.clone();
-    check_labels(&senders, &problems);
     let mut ids = HashSet::new();
     for transfer in table.tables("transfer") {
         let Some((place, address, named)) = transfer_entry(transfer, around) else {
@@ -156,6 +173,7 @@ fn senders(
         }
         file_transfer(&mut senders, place, (server, address), named, options);
     }
+    check_labels(&senders, &problems);
     senders.into_iter().map(|read| read.sender).collect()
 }
 
@@ -169,7 +187,7 @@ fn sender_entry(
     if email.is_none() && !table.is_told("email") {
         table.wrong("there is no email", "add email = \"invoices@example.com\"");
     }
-    let name = table.parsed("name", values::label).map(|(_, name)| name);
+    let named = table.parsed("name", values::label);
     let options = options(&mut table, above.clone());
     let problems = table.problems.clone();
     table.finish();
@@ -180,6 +198,10 @@ fn sender_entry(
         problems.add(place.problem(wrong, "keep one [[server.sender]] for each address"));
         return None;
     }
+    let (place, name) = match named {
+        Some((place, name)) => (place, Some(name)),
+        None => (place, None),
+    };
     let sender = Sender {
         id,
         address,
@@ -219,12 +241,12 @@ fn transfer_entry(
     }
     let name = table.parsed("name", values::label).map(|(_, name)| name);
     table.finish();
-    let (_, sender) = sender?;
     let (place, tracking_id) = tracking_id?;
     if !tracking_id.is_familiar() {
         let wrong = "does not look like the ids that known servers hand out";
         around.warn(&place, wrong, "check it if the transfer is not found");
     }
+    let (_, sender) = sender?;
     let named = NamedTransfer {
         tracking_id,
         name: name.unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The loop of the scheduler.
 //!
-//! **Invariants.** Owns the queue and every agenda; a round borrows its agenda
-//! by being handed it, and returns it.
+//! **Invariants.** Owns the queue, every agenda and every breaker; a round
+//! borrows its agenda by being handed it, and returns it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,27 +19,43 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Settings, Source,
+    Pulse, ServerPlan, Settings, Source,
     agenda::Agenda,
+    breaker::{Admission, Breaker, Streak},
     queue::Queue,
     round::{self, Context, Outcome},
     source::Failure,
+    trouble::Troubles,
 };
 use crate::{
     backoff::Backoff,
     clock::Clock,
-    model::{Observation, Reason, SenderId},
+    model::{Concern, Observation, Reason, SenderId},
     telemetry::Telemetry,
 };
 
-/// The first ceiling of the back-off.
+/// The first ceiling of a sender's back-off.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-
-/// `Retry-After` is honoured up to this long.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The servers by name.
 pub type Sources<S> = BTreeMap<String, Arc<S>>;
+
+/// What the scheduler lives in.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Wall time.
+    pub clock: Clock,
+    /// Randomness; a seed repeats every decision.
+    pub rng: StdRng,
+    /// The exporter's own families.
+    pub telemetry: Telemetry,
+    /// Who is told that the scheduler lives.
+    pub pulse: Pulse,
+    /// Where observations go.
+    pub out: mpsc::Sender<Observation>,
+    /// Cancelled when the scheduler is to stop.
+    pub stop: CancellationToken,
+}
 
 /// Everything about one sender that outlives a round.
 struct Desk<S> {
@@ -48,24 +64,28 @@ struct Desk<S> {
     backoff: Backoff,
     rng: StdRng,
     failures: u32,
-    trouble: Option<Trouble>,
-}
-
-/// A failure that lasts.
-#[derive(Debug, Clone, Copy)]
-struct Trouble {
-    reason: Reason,
-    since: Instant,
+    troubles: Troubles,
 }
 
 /// A round that is over.
 struct Done<S> {
     desk: Desk<S>,
     outcome: Outcome,
-    took: Duration,
+    began: Instant,
+    admission: Admission,
 }
 
-/// Polls until `stop`; rounds under way are then abandoned, since what they
+struct Scheduler<S> {
+    queue: Queue<SenderId>,
+    desks: HashMap<SenderId, Desk<S>>,
+    breakers: BTreeMap<String, Breaker>,
+    rounds: JoinSet<Done<S>>,
+    clock: Clock,
+    rng: StdRng,
+    telemetry: Telemetry,
+}
+
+/// Polls until the stop; rounds under way are then abandoned, since what they
 /// would learn is learned again after the next start.
 ///
 /// # Errors
@@ -73,80 +93,36 @@ struct Done<S> {
 pub async fn run<S: Source>(
     sources: Sources<S>,
     settings: Settings,
-    clock: Clock,
-    telemetry: Telemetry,
-    out: mpsc::Sender<Observation>,
-    stop: CancellationToken,
+    surroundings: Surroundings,
 ) -> anyhow::Result<()> {
-    let mut rng = StdRng::try_from_rng(&mut rand::rngs::SysRng)?;
-    let mut queue = Queue::default();
-    let mut desks = desks(&sources, settings, clock, &out, &mut rng);
+    let Surroundings {
+        clock,
+        rng,
+        telemetry,
+        mut pulse,
+        out,
+        stop,
+    } = surroundings;
+    let mut scheduler = Scheduler {
+        queue: Queue::default(),
+        desks: HashMap::new(),
+        breakers: BTreeMap::new(),
+        rounds: JoinSet::new(),
+        clock,
+        rng,
+        telemetry,
+    };
+    scheduler.settle(&sources, settings, &out);
     drop(out);
-    for (id, desk) in &mut desks {
-        let first = desk.agenda.plan.intervals.until_first_round(&mut rng);
-        queue.push(Instant::now() + first, id.clone());
-    }
-    let mut rounds = JoinSet::new();
     loop {
-        while let Some((due, id)) = queue.pop_due(Instant::now()) {
-            telemetry.lag(due.elapsed().as_secs_f64());
-            if let Some(desk) = desks.remove(&id) {
-                rounds.spawn(poll(desk));
-            }
-        }
-        let next = queue.next_due();
+        pulse.beat();
+        scheduler.start_due();
+        let wake = pulse.next(scheduler.queue.next_due());
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-            Some(done) = rounds.join_next() => {
-                let done = unwind(done)?;
-                let (at, desk) = finish(done, clock, &telemetry);
-                queue.push(at, desk.agenda.plan.id.clone());
-                desks.insert(desk.agenda.plan.id.clone(), desk);
-            }
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            Some(done) = scheduler.rounds.join_next() => scheduler.finish(unwind(done)?),
         }
-    }
-}
-
-fn desks<S>(
-    sources: &Sources<S>,
-    settings: Settings,
-    clock: Clock,
-    out: &mpsc::Sender<Observation>,
-    rng: &mut StdRng,
-) -> HashMap<SenderId, Desk<S>> {
-    let mut desks = HashMap::new();
-    for server in settings.servers {
-        let Some(source) = sources.get(&server.name) else {
-            continue;
-        };
-        for plan in server.senders {
-            let ceiling = server.max_backoff.max(plan.intervals.normal);
-            let desk = Desk {
-                backoff: Backoff::new(FIRST_BACKOFF, ceiling),
-                context: Context {
-                    source: Arc::clone(source),
-                    clock,
-                    out: out.clone(),
-                },
-                rng: StdRng::from_rng(rng),
-                failures: 0,
-                trouble: None,
-                agenda: Agenda::new(plan, Instant::now()),
-            };
-            desks.insert(desk.agenda.plan.id.clone(), desk);
-        }
-    }
-    desks
-}
-
-async fn poll<S: Source>(mut desk: Desk<S>) -> Done<S> {
-    let begin = Instant::now();
-    let outcome = round::run(&mut desk.agenda, &desk.context, &mut desk.rng).await;
-    Done {
-        desk,
-        outcome,
-        took: begin.elapsed(),
     }
 }
 
@@ -158,92 +134,168 @@ fn unwind<T>(done: Result<T, JoinError>) -> anyhow::Result<T> {
     })
 }
 
-/// Says how the round went and decides when the next one is due.
-fn finish<S: Source>(done: Done<S>, clock: Clock, telemetry: &Telemetry) -> (Instant, Desk<S>) {
-    let Done {
-        mut desk,
-        outcome,
-        took,
-    } = done;
-    let now = Instant::now();
-    let plan = &desk.agenda.plan;
-    let (server, sender) = (plan.id.server(), plan.label.as_str());
-    let failures = outcome.failure.iter().chain(outcome.single.values());
-    for failure in failures {
-        telemetry.poll_failed((server, sender), failure.reason.label());
-    }
-    let at = clock.now().duration_since(Timestamp::UNIX_EPOCH);
-    let is_good = outcome.failure.is_none();
-    telemetry.round_ended(
-        (server, sender),
-        at.as_secs_f64(),
-        took.as_secs_f64(),
-        is_good,
-    );
-    tell(&mut desk.trouble, (server, sender), &outcome, now);
-    let next = match &outcome.failure {
-        None => {
-            desk.failures = 0;
-            desk.agenda.next_round(now, &mut desk.rng)
+impl<S: Source> Scheduler<S> {
+    /// Sets up every sender, its first round spread over the first seconds.
+    fn settle(&mut self, sources: &Sources<S>, plan: Settings, out: &mpsc::Sender<Observation>) {
+        for server in plan.servers {
+            let Some(source) = sources.get(&server.name) else {
+                continue;
+            };
+            let breaker = Breaker::new(longest_probe(&server));
+            self.breakers.insert(server.name.clone(), breaker);
+            for plan in server.senders {
+                let first = plan.intervals.until_first_round(&mut self.rng);
+                self.queue.push(Instant::now() + first, plan.id.clone());
+                let ceiling = server.max_backoff.max(plan.intervals.normal);
+                let desk = Desk {
+                    backoff: Backoff::new(FIRST_BACKOFF, ceiling),
+                    context: Context {
+                        source: Arc::clone(source),
+                        clock: self.clock,
+                        out: out.clone(),
+                    },
+                    rng: StdRng::from_rng(&mut self.rng),
+                    failures: 0,
+                    troubles: Troubles::default(),
+                    agenda: Agenda::new(plan, Instant::now()),
+                };
+                self.desks.insert(desk.agenda.plan.id.clone(), desk);
+            }
         }
-        Some(failure) => {
-            desk.failures = desk.failures.saturating_add(1);
-            now + wait(&mut desk, failure)
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        while let Some((due, id)) = self.queue.pop_due(now) {
+            let Some(desk) = self.desks.remove(&id) else {
+                continue;
+            };
+            self.telemetry
+                .lag(now.saturating_duration_since(due).as_secs_f64());
+            let breaker = self.breakers.get_mut(id.server());
+            let admission = breaker.map_or(Admission::Go, |breaker| breaker.admit(now));
+            self.rounds.spawn(poll(desk, admission));
+        }
+    }
+
+    /// Says how the round went and decides when the next one is due.
+    fn finish(&mut self, done: Done<S>) {
+        let Done {
+            mut desk,
+            outcome,
+            began,
+            admission,
+        } = done;
+        let now = Instant::now();
+        self.count(&desk, &outcome, now - began);
+        let plan = &desk.agenda.plan;
+        desk.troubles.tell(plan, &outcome, now);
+        self.tell_breaker(&desk, &outcome, admission, now);
+        let next = match &outcome.failure {
+            None => {
+                desk.failures = 0;
+                desk.agenda.next_round()
+            }
+            Some(_) if matches!(admission, Admission::Refused(_)) => self.after_refusal(&desk, now),
+            Some(failure) => now + wait(&mut desk, failure),
+        };
+        if outcome.failure.is_some() {
+            desk.agenda.resume_at(next);
+        }
+        let id = desk.agenda.plan.id.clone();
+        self.queue.push(next, id.clone());
+        self.desks.insert(id, desk);
+    }
+
+    fn count(&self, desk: &Desk<S>, outcome: &Outcome, took: Duration) {
+        let plan = &desk.agenda.plan;
+        let labels = (plan.id.server(), plan.label.as_str());
+        for failure in outcome.failure.iter().chain(outcome.single.values()) {
+            self.telemetry.poll_failed(labels, failure.reason.label());
+        }
+        let at = self.clock.now().duration_since(Timestamp::UNIX_EPOCH);
+        let is_good = outcome.failure.is_none();
+        self.telemetry
+            .round_ended(labels, at.as_secs_f64(), took.as_secs_f64(), is_good);
+    }
+
+    /// Tells the server's breaker how the round went.
+    fn tell_breaker(
+        &mut self,
+        desk: &Desk<S>,
+        outcome: &Outcome,
+        admission: Admission,
+        now: Instant,
+    ) {
+        let server = desk.agenda.plan.id.server();
+        let breaker = self.breakers.get_mut(server);
+        let Some(breaker) = breaker.filter(|_| !matches!(admission, Admission::Refused(_))) else {
+            return;
+        };
+        let was_open = breaker.is_open();
+        let streak = Streak {
+            is_probe: admission == Admission::Probe,
+            ..outcome.streak
+        };
+        breaker.note(&streak, now, &mut self.rng);
+        if breaker.is_open() == was_open {
+            return;
+        }
+        self.telemetry.breaker(server, breaker.is_open());
+        if let Some(reason) = outcome.streak.reason.map(Reason::label) {
+            tracing::warn!(server, reason, "the server is left alone");
+        } else {
+            tracing::info!(server, "the server is asked again");
+        }
+    }
+
+    /// A sender that was refused comes back as soon as the breaker admits it,
+    /// at the latest after its interval.
+    fn after_refusal(&self, desk: &Desk<S>, now: Instant) -> Instant {
+        let plan = &desk.agenda.plan;
+        let regular = now + plan.intervals.normal;
+        let breaker = self.breakers.get(plan.id.server());
+        let admits_at = breaker.and_then(|breaker| breaker.admits_at(now));
+        admits_at.map_or(regular, |at| at.clamp(now, regular))
+    }
+}
+
+/// Probes come no less often than the busiest sender would ask.
+fn longest_probe(server: &ServerPlan) -> Duration {
+    let intervals = server.senders.iter().map(|plan| plan.intervals.normal);
+    server.max_backoff.max(intervals.min().unwrap_or_default())
+}
+
+async fn poll<S: Source>(mut desk: Desk<S>, admission: Admission) -> Done<S> {
+    let began = Instant::now();
+    let outcome = match admission {
+        Admission::Go | Admission::Probe => {
+            round::run(&mut desk.agenda, &desk.context, &mut desk.rng).await
+        }
+        Admission::Refused(reason) => {
+            round::report(&desk.agenda, &desk.context, Some(reason)).await;
+            Outcome::refused(reason)
         }
     };
-    (next, desk)
+    Done {
+        desk,
+        outcome,
+        began,
+        admission,
+    }
 }
 
 /// The wait after a failed round. Never less than the interval: a server in
-/// trouble is asked no more often than one in health.
+/// trouble is asked no more often than one in health. What concerns the whole
+/// server is the breaker's business, so the sender itself keeps its interval.
 fn wait<S>(desk: &mut Desk<S>, failure: &Failure) -> Duration {
+    let interval = desk.agenda.plan.intervals.normal;
+    if failure.reason.concerns() == Concern::Server {
+        return interval;
+    }
+    desk.failures = desk.failures.saturating_add(1);
     let backoff = desk.backoff.delay(desk.failures, &mut desk.rng);
-    let asked = failure.retry_after.unwrap_or_default();
-    backoff
-        .max(desk.agenda.plan.intervals.normal)
-        .max(asked.min(LONGEST_RETRY_AFTER))
-}
-
-/// A failure is logged when its reason changes and when it ends; repeats only
-/// at debug.
-fn tell(
-    trouble: &mut Option<Trouble>,
-    (server, sender): (&str, &str),
-    outcome: &Outcome,
-    now: Instant,
-) {
-    for failure in outcome.single.values() {
-        let (reason, error) = (failure.reason.label(), &failure.chain);
-        tracing::debug!(
-            server,
-            sender,
-            reason,
-            error,
-            "a transfer could not be read"
-        );
-    }
-    match (&outcome.failure, *trouble) {
-        (Some(failure), Some(known)) if known.reason == failure.reason => {
-            let (reason, error) = (failure.reason.label(), &failure.chain);
-            tracing::debug!(server, sender, reason, error, "polling still fails");
-        }
-        (Some(failure), known) => {
-            let (reason, error) = (failure.reason.label(), &failure.chain);
-            tracing::warn!(server, sender, reason, error, "polling fails");
-            let since = known.map_or(now, |known| known.since);
-            *trouble = Some(Trouble {
-                reason: failure.reason,
-                since,
-            });
-        }
-        (None, Some(known)) => {
-            let seconds = now.duration_since(known.since).as_secs();
-            let reason = known.reason.label();
-            tracing::info!(server, sender, reason, seconds, "polling works again");
-            *trouble = None;
-        }
-        (None, None) => {}
-    }
+    backoff.max(interval)
 }
 
 #[cfg(test)]

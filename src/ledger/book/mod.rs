@@ -3,12 +3,12 @@
 //! **Invariants.** A record is dropped only long after the server stopped
 //! listing it, so that what returns is recognized.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Counters, Happened, Presence};
-use crate::model::{Event, Record, Round, TrackingId, Transfer, merge};
+use super::{Counters, Happened, Origin, Presence, Watching};
+use crate::model::{Event, Record, Round, Scope, TrackingId, Transfer, merge};
 
 /// A record that the server no longer lists keeps its marks this long.
 const KEEP_MARKS: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -20,9 +20,36 @@ pub struct Book {
     pub counters: Counters,
     /// How the rounds go; `None` before the first one has ended.
     pub presence: Option<Presence>,
-    named: BTreeSet<TrackingId>,
+    watching: Watching,
     entries: BTreeMap<TrackingId, Entry>,
-    has_listed: bool,
+    baseline: Baseline,
+}
+
+/// Whether the next listing is a baseline.
+#[derive(Debug, Clone, Copy)]
+enum Baseline {
+    /// It is one for every id that is unknown and outside of the scope of the
+    /// listings before.
+    Due { listed: Scope },
+    /// Whatever comes is new.
+    Taken,
+}
+
+impl Default for Baseline {
+    fn default() -> Self {
+        Self::Due {
+            listed: Scope::default(),
+        }
+    }
+}
+
+impl Baseline {
+    fn covers(self, id: &TrackingId, at: Timestamp) -> bool {
+        match self {
+            Self::Due { listed } => !listed.admits(id, at),
+            Self::Taken => false,
+        }
+    }
 }
 
 /// One transfer in the book.
@@ -40,11 +67,15 @@ pub struct Entry {
 }
 
 impl Book {
-    pub(super) fn new(named: Vec<TrackingId>) -> Self {
-        Self {
-            named: named.into_iter().collect(),
-            ..Self::default()
+    /// Watches this from now on. A wider scope makes the next listing a
+    /// baseline for what only it admits.
+    pub(super) fn watch(&mut self, watching: Watching) {
+        let listed = self.watching.scope;
+        let is_taken = matches!(self.baseline, Baseline::Taken);
+        if is_taken && watching.scope.is_wider_than(&listed) {
+            self.baseline = Baseline::Due { listed };
         }
+        self.watching = watching;
     }
 
     /// The transfers that the server knows, in a stable order.
@@ -57,7 +88,7 @@ impl Book {
 
     /// Whether the configuration names the transfer.
     pub fn is_named(&self, id: &TrackingId) -> bool {
-        self.named.contains(id)
+        self.watching.named.contains_key(id)
     }
 
     /// Whether the transfer had ended before we began to watch.
@@ -68,24 +99,25 @@ impl Book {
     /// How many transfers the configuration names that were never found.
     pub fn not_found(&self) -> usize {
         let missing = |id: &&TrackingId| !self.entries.contains_key(*id);
-        self.named.iter().filter(missing).count()
+        self.watching.named.keys().filter(missing).count()
     }
 
     pub(super) fn list(&mut self, listing: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
         let listed: HashSet<_> = listing.iter().map(|reading| reading.id.clone()).collect();
         for reading in listing {
-            let is_baseline = !self.has_listed;
+            let is_baseline = self.baseline.covers(&reading.id, at);
             let events = self.merge(&reading, at, is_baseline);
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
-        self.has_listed = true;
+        self.baseline = Baseline::Taken;
         self.settle_missing(&listed, at);
         happened
     }
 
     pub(super) fn inspect(&mut self, reading: &Transfer, at: Timestamp) -> Happened {
-        let is_baseline = self.is_named(&reading.id) && !self.is_known_new(&reading.id);
+        let origin = self.watching.named.get(&reading.id);
+        let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
         if let Some(entry) = self.entries.get_mut(&reading.id) {
             entry.baseline_due = false;
@@ -145,9 +177,9 @@ impl Book {
     /// What ended and left the listing leaves the gauges; what did not end is
     /// read singly, and stays until that read says it is gone.
     fn settle_missing(&mut self, listed: &HashSet<TrackingId>, at: Timestamp) {
-        let named = &self.named;
+        let named = &self.watching.named;
         for (id, entry) in &mut self.entries {
-            let is_missing = !listed.contains(id) && !named.contains(id);
+            let is_missing = !listed.contains(id) && !named.contains_key(id);
             if is_missing && entry.record.has_ended() {
                 entry.absent_since.get_or_insert(at);
             }
@@ -161,95 +193,4 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{State, Verification};
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_775_000_000 + seconds).unwrap()
-    }
-
-    fn reading(id: &str, state: State) -> Transfer {
-        Transfer {
-            state: Some(state),
-            recipients: Some(Vec::new()),
-            ..Transfer::untold(TrackingId::parse(id).unwrap())
-        }
-    }
-
-    fn failing(id: &str, state: State) -> Transfer {
-        Transfer {
-            eml_creation_failed: Some(true),
-            ..reading(id, state)
-        }
-    }
-
-    #[test]
-    fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
-        let mut book = Book::new(Vec::new());
-        assert_eq!(book.list(vec![reading("a", State::Active)], at(0)), vec![]);
-        assert_eq!(book.inspect(&failing("a", State::Active), at(9)), vec![]);
-        assert_eq!(book.inspect(&failing("a", State::Active), at(10)), vec![]);
-        let ended = book.inspect(&failing("a", State::DeletedByAdmin), at(11));
-        assert_eq!(ended.len(), 2, "{ended:?}");
-    }
-
-    #[test]
-    fn what_appears_later_counts_from_its_beginning() {
-        let mut book = Book::new(Vec::new());
-        book.list(Vec::new(), at(0));
-        let listed = book.list(vec![reading("b", State::Active)], at(1));
-        assert_eq!(listed.len(), 3, "{listed:?}");
-        let inspected = book.inspect(&failing("b", State::Active), at(2));
-        assert_eq!(inspected.len(), 1, "{inspected:?}");
-    }
-
-    #[test]
-    fn a_named_transfer_that_is_discovered_later_is_new() {
-        let named = TrackingId::parse("c").unwrap();
-        let mut book = Book::new(vec![named]);
-        book.list(Vec::new(), at(0));
-        assert_eq!(book.not_found(), 1);
-        assert_eq!(book.list(vec![reading("c", State::Active)], at(1)).len(), 3);
-        assert_eq!(book.inspect(&failing("c", State::Active), at(2)).len(), 1);
-        assert_eq!(book.not_found(), 0);
-    }
-
-    #[test]
-    fn a_vanished_transfer_counts_once_and_revives_without_events() {
-        let mut book = Book::new(Vec::new());
-        book.list(Vec::new(), at(0));
-        book.list(vec![reading("d", State::Active)], at(1));
-        let id = TrackingId::parse("d").unwrap();
-        assert_eq!(book.lose(&id, at(2)), vec![(id.clone(), Event::Vanished)]);
-        assert_eq!(book.present().count(), 0);
-        assert_eq!(book.lose(&id, at(3)), vec![]);
-        assert_eq!(book.inspect(&reading("d", State::Active), at(4)), vec![]);
-        assert_eq!(book.present().count(), 1);
-        assert_eq!(book.lose(&id, at(5)), vec![]);
-    }
-
-    #[test]
-    fn an_ended_transfer_that_leaves_the_list_is_forgotten_after_90_days() {
-        let mut book = Book::new(Vec::new());
-        book.list(vec![reading("e", State::Failed)], at(0));
-        assert_eq!(book.list(Vec::new(), at(1)), vec![]);
-        assert_eq!((book.present().count(), book.entries.len()), (0, 1));
-        book.list(Vec::new(), at(91 * 86_400));
-        assert_eq!(book.entries.len(), 0);
-    }
-
-    #[test]
-    fn the_last_good_round_is_remembered_through_failures() {
-        let mut book = Book::new(Vec::new());
-        let round = |failure| Round {
-            failure,
-            clock_offset: None,
-            verified_until: Verification::Unknown,
-        };
-        book.note_round(round(None), at(1));
-        book.note_round(round(Some(crate::model::Reason::Timeout)), at(2));
-        let presence = book.presence.unwrap();
-        assert_eq!((presence.at, presence.good_at), (at(2), Some(at(1))));
-    }
-}
+mod tests;

@@ -1,0 +1,217 @@
+//! What counts and what is a baseline, clause by clause.
+//!
+//! **Invariants.** Every test reads what a book says happened, nothing else.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::{State, Verification};
+
+const EVERYTHING: Scope = Scope {
+    discover: true,
+    max_age: None,
+};
+
+fn at(seconds: i64) -> Timestamp {
+    // 2026-04-01, a quarter to one in the afternoon.
+    Timestamp::from_second(1_775_047_500 + seconds).unwrap()
+}
+
+fn id(text: &str) -> TrackingId {
+    TrackingId::parse(text).unwrap()
+}
+
+/// A book of a sender whose transfers are all discovered, and these named.
+fn book(named: &[(&str, Origin)]) -> Book {
+    watching(EVERYTHING, named)
+}
+
+fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
+    let mut book = Book::default();
+    book.watch(Watching {
+        scope,
+        named: named
+            .iter()
+            .map(|(name, origin)| (id(name), *origin))
+            .collect(),
+    });
+    book
+}
+
+fn reading(name: &str, state: State) -> Transfer {
+    Transfer {
+        state: Some(state),
+        recipients: Some(Vec::new()),
+        ..Transfer::untold(id(name))
+    }
+}
+
+fn failing(name: &str, state: State) -> Transfer {
+    Transfer {
+        eml_creation_failed: Some(true),
+        ..reading(name, state)
+    }
+}
+
+#[test]
+fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
+    let mut book = book(&[]);
+    assert_eq!(book.list(vec![reading("a", State::Active)], at(0)), vec![]);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(9)), vec![]);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(10)), vec![]);
+    let ended = book.inspect(&failing("a", State::DeletedByAdmin), at(11));
+    assert_eq!(ended.len(), 2, "{ended:?}");
+}
+
+#[test]
+fn what_was_listed_once_keeps_its_baseline_until_its_first_reading() {
+    let mut book = book(&[]);
+    book.list(vec![reading("a", State::Active)], at(0));
+    assert_eq!(book.list(Vec::new(), at(60)), vec![]);
+    assert_eq!(
+        book.list(vec![failing("a", State::Active)], at(120)),
+        vec![]
+    );
+    assert_eq!(book.inspect(&failing("a", State::Active), at(9000)), vec![]);
+    let revoked = reading("a", State::DeletedByRevocation);
+    assert_eq!(book.inspect(&revoked, at(9001)).len(), 2);
+}
+
+#[test]
+fn an_item_that_tells_nothing_but_its_id_has_a_baseline_when_it_can_be_read() {
+    let mut book = book(&[]);
+    for minute in 0..5 {
+        let listing = vec![Transfer::untold(id("a")), reading("b", State::Active)];
+        assert_eq!(book.list(listing, at(minute * 60)), vec![]);
+    }
+    assert_eq!(book.inspect(&failing("a", State::Active), at(999)), vec![]);
+}
+
+#[test]
+fn what_appears_later_counts_from_its_beginning() {
+    let mut book = book(&[]);
+    book.list(Vec::new(), at(0));
+    let listed = book.list(vec![reading("b", State::Active)], at(1));
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    let inspected = book.inspect(&failing("b", State::Active), at(2));
+    assert_eq!(inspected.len(), 1, "{inspected:?}");
+}
+
+#[test]
+fn a_named_transfer_has_its_first_reading_as_baseline_whenever_that_comes() {
+    let mut book = watching(Scope::default(), &[("c", Origin::Configured)]);
+    assert_eq!(book.not_found(), 1);
+    assert_eq!(book.lose(&id("c"), at(0)), vec![]);
+    assert_eq!(book.inspect(&failing("c", State::Active), at(9000)), vec![]);
+    assert_eq!(book.not_found(), 0);
+    let ended = book.inspect(&failing("c", State::DeletedByAdmin), at(9001));
+    assert_eq!(ended.len(), 2, "{ended:?}");
+}
+
+#[test]
+fn a_named_transfer_that_is_discovered_follows_the_rule_of_discovery() {
+    let mut new = book(&[("c", Origin::Configured)]);
+    new.list(Vec::new(), at(0));
+    assert_eq!(new.list(vec![reading("c", State::Active)], at(1)).len(), 3);
+    assert_eq!(new.inspect(&failing("c", State::Active), at(2)).len(), 1);
+    let mut old = book(&[("c", Origin::Dropped)]);
+    old.list(vec![reading("c", State::Active)], at(0));
+    assert_eq!(old.inspect(&failing("c", State::Active), at(2)), vec![]);
+}
+
+#[test]
+fn a_transfer_that_the_application_dropped_after_the_start_is_new() {
+    let mut book = watching(Scope::default(), &[("d", Origin::Dropped)]);
+    let first = book.inspect(&failing("d", State::Active), at(0));
+    assert_eq!(first.len(), 4, "{first:?}");
+}
+
+#[test]
+fn a_transfer_that_a_reload_names_has_a_baseline() {
+    let mut book = watching(Scope::default(), &[]);
+    book.watch(Watching {
+        scope: Scope::default(),
+        named: [(id("e"), Origin::Configured)].into(),
+    });
+    assert_eq!(book.inspect(&failing("e", State::Active), at(0)), vec![]);
+}
+
+#[test]
+fn discovery_that_is_switched_on_begins_with_a_baseline() {
+    let mut book = watching(Scope::default(), &[("f", Origin::Configured)]);
+    book.inspect(&reading("f", State::Active), at(0));
+    book.watch(Watching {
+        scope: EVERYTHING,
+        named: [(id("f"), Origin::Configured)].into(),
+    });
+    let listing = vec![reading("f", State::Active), reading("g", State::Active)];
+    assert_eq!(book.list(listing, at(60)), vec![]);
+    assert_eq!(book.inspect(&failing("g", State::Active), at(61)), vec![]);
+    let known = book.inspect(&failing("f", State::Active), at(62));
+    assert_eq!(known.len(), 1, "what was watched before goes on counting");
+}
+
+#[test]
+fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
+    let age = |days: u64| Watching {
+        scope: Scope {
+            discover: true,
+            max_age: Some(Duration::from_hours(24 * days)),
+        },
+        named: BTreeMap::new(),
+    };
+    let mut book = Book::default();
+    book.watch(age(7));
+    book.list(Vec::new(), at(0));
+    book.watch(age(90));
+    let (old, new) = ("20260215-080000-Qx7Lm2Za", "20260401-080000-Qx7Lm2Za");
+    let listing = vec![reading(old, State::Active), reading(new, State::Active)];
+    let happened = book.list(listing, at(60));
+    assert_eq!(happened.len(), 3, "{happened:?}");
+    assert!(happened.iter().all(|(of, _)| *of == id(new)));
+    assert_eq!(book.inspect(&failing(old, State::Active), at(61)), vec![]);
+    let narrower = book.list(Vec::new(), at(120));
+    assert_eq!(narrower, vec![]);
+    book.watch(age(7));
+    let later = "20260401-090000-Qx7Lm2Za";
+    let happened = book.list(vec![reading(later, State::Active)], at(180));
+    assert_eq!(happened.len(), 3, "a narrower scope has no baseline");
+}
+
+#[test]
+fn a_vanished_transfer_counts_once_and_revives_without_events() {
+    let mut book = book(&[]);
+    book.list(Vec::new(), at(0));
+    book.list(vec![reading("d", State::Active)], at(1));
+    let lost = book.lose(&id("d"), at(2));
+    assert_eq!(lost, vec![(id("d"), Event::Vanished)]);
+    assert_eq!(book.present().count(), 0);
+    assert_eq!(book.lose(&id("d"), at(3)), vec![]);
+    assert_eq!(book.inspect(&reading("d", State::Active), at(4)), vec![]);
+    assert_eq!(book.present().count(), 1);
+    assert_eq!(book.lose(&id("d"), at(5)), vec![]);
+}
+
+#[test]
+fn an_ended_transfer_that_leaves_the_list_is_forgotten_after_90_days() {
+    let mut book = book(&[]);
+    book.list(vec![reading("e", State::Failed)], at(0));
+    assert_eq!(book.list(Vec::new(), at(1)), vec![]);
+    assert_eq!((book.present().count(), book.entries.len()), (0, 1));
+    book.list(Vec::new(), at(91 * 86_400));
+    assert_eq!(book.entries.len(), 0);
+}
+
+#[test]
+fn the_last_good_round_is_remembered_through_failures() {
+    let mut book = book(&[]);
+    let round = |failure| Round {
+        failure,
+        clock_offset: None,
+        verified_until: Verification::Unknown,
+    };
+    book.note_round(round(None), at(1));
+    book.note_round(round(Some(crate::model::Reason::Timeout)), at(2));
+    let presence = book.presence.unwrap();
+    assert_eq!((presence.at, presence.good_at), (at(2), Some(at(1))));
+}

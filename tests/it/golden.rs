@@ -1,0 +1,144 @@
+//! The bodies of one fixed ledger, byte for byte.
+//!
+//! `UPDATE_GOLDEN=1` writes them anew; the difference is then to be read.
+
+use std::{fs, path::Path, time::Duration};
+
+use cryptshare_exporter::{
+    cryptshare::answers,
+    exposition::{Page, Protocol},
+    ledger::{Causes, Ledger, Origin, Settings, Watching},
+    metrics::{self, SenderView},
+    model::{Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification},
+};
+use jiff::Timestamp;
+use regex::Regex;
+
+const ACTIVE: &str = "20260401-081500-Qx7Lm2Za";
+const FAILED: &str = "20240522-065711-H8UoUSI6";
+
+/// 2026-04-10, in seconds since 1970.
+const NOW: i64 = 1_775_779_200;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(NOW + seconds).unwrap()
+}
+
+fn id(text: &str) -> TrackingId {
+    TrackingId::parse(text).unwrap()
+}
+
+fn seed(path: &str) -> Vec<u8> {
+    fs::read(Path::new("fuzz/seeds").join(path)).unwrap()
+}
+
+fn inspected(name: &str, seed_path: &str) -> Finding {
+    let read = answers::status(&id(name), &seed(seed_path)).unwrap();
+    Finding::Inspected(read.value)
+}
+
+fn round(failure: Option<Reason>, verified_until: Verification) -> Finding {
+    Finding::RoundEnded(Round {
+        failure,
+        clock_offset: Some(1.5),
+        verified_until,
+    })
+}
+
+fn watching(named: &[&str]) -> Watching {
+    let configured = |name: &&str| (id(name), Origin::Configured);
+    Watching {
+        scope: Scope {
+            discover: true,
+            max_age: None,
+        },
+        named: named.iter().map(configured).collect(),
+    }
+}
+
+/// Two senders: one whose transfers have all that can happen to them, and one
+/// whose server never answered.
+fn ledger(senders: [SenderId; 2]) -> Ledger {
+    let [busy, down] = senders;
+    let mut ledger = Ledger::new(Settings {
+        causes: Causes(vec![(
+            "malware".to_owned(),
+            Regex::new("(?i)virus").unwrap(),
+        )]),
+        senders: vec![
+            (busy.clone(), watching(&[ACTIVE])),
+            (down.clone(), watching(&[])),
+        ],
+    });
+    let until = Verification::Valid {
+        until: Some(at(86_400)),
+    };
+    let listed = answers::list(&seed("list/page.json")).unwrap();
+    let listed = Finding::Listed(listed.value.transfers);
+    let findings = [
+        Finding::Listed(Vec::new()),
+        inspected(ACTIVE, "status/processing.json"),
+        inspected(FAILED, "status/failed.json"),
+        round(None, until),
+        listed,
+        inspected(ACTIVE, "status/active.json"),
+        round(None, until),
+    ];
+    for (seconds, finding) in (0..).step_by(10).zip(findings) {
+        ledger.apply(Observation {
+            sender: busy.clone(),
+            at: at(seconds - 100),
+            finding,
+        });
+    }
+    ledger.apply(Observation {
+        sender: down,
+        at: at(-5),
+        finding: round(Some(Reason::Unreachable), Verification::Unknown),
+    });
+    ledger
+}
+
+fn page() -> Page {
+    let senders = [
+        SenderId::new("prod", "Invoices@example.com"),
+        SenderId::new("prod", "b\"\\@example.com"),
+    ];
+    let view = |label: &str| SenderView {
+        label: label.to_owned(),
+        keep_ended: Duration::from_hours(24),
+        poll_interval: Duration::from_mins(1),
+        names: [(id(ACTIVE), "the \"year-end\" \\ report".to_owned())].into(),
+    };
+    let labels = ["invoices", "b\"\\@example.com"].map(view);
+    let settings = metrics::Settings {
+        transfers: true,
+        max_transfers: 2000,
+        expiring_within: Duration::from_hours(24 * 60),
+        stale_after: Duration::from_mins(15),
+        senders: senders.clone().into_iter().zip(labels).collect(),
+    };
+    Page::render(&metrics::gather(&ledger(senders), &settings, at(0)))
+}
+
+#[test]
+fn a_fixed_ledger_gives_fixed_bodies() {
+    let page = page();
+    for (protocol, file) in [
+        (Protocol::Text, "page.txt"),
+        (Protocol::OpenMetrics1, "page.openmetrics"),
+    ] {
+        let mut body = page.body(protocol).to_vec();
+        body.extend_from_slice(protocol.end());
+        let path = Path::new("tests/golden").join(file);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &body).unwrap();
+        }
+        let expect = fs::read_to_string(&path).unwrap_or_default();
+        let written = String::from_utf8(body).unwrap();
+        for (line, (written, expect)) in (1..).zip(written.lines().zip(expect.lines())) {
+            assert_eq!(written, expect, "{}, line {line}", path.display());
+        }
+        assert_eq!(written.len(), expect.len(), "{}", path.display());
+    }
+}

@@ -1,0 +1,12 @@
+//! What must hold for any bytes whatever: one function for each fuzz target.
+//!
+//! The fuzz targets call them, and so do the property tests of this package. A
+//! function returns if all holds, and panics if not.
+
+mod answers;
+mod config;
+mod exposition;
+
+pub use answers::{error, list, status};
+pub use config::config;
+pub use exposition::{accept, escaping};
