@@ -122,11 +122,13 @@ fn recipients(
 fn recipient(item: RecipientStatus, notes: &mut Notes) -> Option<Recipient> {
     let RecipientStatus {
         id,
+        mail,
         notification_failed,
         file_downloads,
     } = item;
     Some(Recipient {
         id: id.value()?,
+        mail: mail.value(),
         notification_failed: notification_failed.value(),
         downloads: file_downloads
             .value()
@@ -216,13 +218,15 @@ mod tests {
     fn one_bad_item_rejects_that_item_alone() {
         let (reading, notes) = read(
             r#"{"data":{"status":{"state":"Active","recipients":[7,
-                {"id":"a","fileDownloads":[{"id":"f","downloads":[
+                {"id":"a","mail":"A@example.org","fileDownloads":[{"id":"f","downloads":[
                     {"downloadDate":"bad","retrievalMethod":"VIEWED"}, "x",
                     {"retrievalMethod":"PRINTED"}]}]}]}}}"#,
         );
         assert_eq!(reading.state, Some(State::Active));
         let recipients = reading.recipients.unwrap();
         assert_eq!(recipients.len(), 1);
+        assert_eq!(recipients[0].mail.as_deref(), Some("A@example.org"));
+        assert!(!format!("{recipients:?}").contains("example.org"));
         let files = recipients[0].downloads.as_ref().unwrap();
         let methods: Vec<_> = files[0]
             .retrievals

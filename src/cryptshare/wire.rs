@@ -107,6 +107,7 @@ pub(super) struct FileStatus {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RecipientStatus {
     pub(super) id: Told<Box<str>>,
+    pub(super) mail: Told<Box<str>>,
     pub(super) notification_failed: Told<bool>,
     pub(super) file_downloads: Told<Vec<Told<Object<FileDownload>>>>,
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Counters, Happened, Presence};
-use crate::model::{Event, Record, Round, TrackingId, Transfer, merge};
+use super::{Counters, Happened, Presence, recipients::Labels};
+use crate::model::{Event, Record, Round, TrackingId, Transfer, merge, record::RecipientMark};
 
 /// A record that the server no longer lists keeps its marks this long.
 const KEEP_MARKS: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -37,6 +37,8 @@ pub struct Entry {
     /// Since when neither the listing nor a reading shows it.
     absent_since: Option<Timestamp>,
     vanished: bool,
+    /// The labels of recipients by recipient id.
+    recipient_labels: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Book {
@@ -63,6 +65,22 @@ impl Book {
     /// Whether the transfer had ended before we began to watch.
     pub fn had_ended(&self, id: &TrackingId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.ended_before)
+    }
+
+    /// The recipients of a transfer that have a label, each with what is
+    /// remembered of it.
+    pub fn recipients(&self, id: &TrackingId) -> impl Iterator<Item = (&str, &RecipientMark)> {
+        self.entries.get(id).into_iter().flat_map(|entry| {
+            let label = |(id, mark)| Some((&**entry.recipient_labels.get(id)?, mark));
+            entry.record.recipients.iter().filter_map(label)
+        })
+    }
+
+    /// Keeps the labels of a transfer's recipients beside its record.
+    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.recipient_labels.extend(labels);
+        }
     }
 
     /// How many transfers the configuration names that were never found.

@@ -10,6 +10,7 @@
 
 mod book;
 pub mod counters;
+mod recipients;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
+pub use recipients::RecipientLabels;
 
 use crate::model::{Event, Finding, Observation, Round, SenderId, TrackingId};
 
@@ -28,6 +30,8 @@ pub type Happened = Vec<(TrackingId, Event)>;
 pub struct Settings {
     /// How removal causes are sorted under labels.
     pub causes: Causes,
+    /// How recipients are named in labels.
+    pub recipients: RecipientLabels,
     /// The senders, each with the transfers that the configuration names.
     pub senders: Vec<(SenderId, Vec<TrackingId>)>,
 }
@@ -37,6 +41,7 @@ pub struct Settings {
 pub struct Ledger {
     books: BTreeMap<SenderId, Book>,
     causes: Causes,
+    recipients: RecipientLabels,
 }
 
 impl Ledger {
@@ -50,6 +55,7 @@ impl Ledger {
         Self {
             books,
             causes: settings.causes,
+            recipients: settings.recipients,
         }
     }
 
@@ -64,6 +70,7 @@ impl Ledger {
         let Some(book) = self.books.get_mut(&sender) else {
             return Vec::new();
         };
+        let labels = self.recipients.of(&finding);
         let happened = match finding {
             Finding::Listed(listing) => book.list(listing, at),
             Finding::Inspected(reading) => book.inspect(&reading, at),
@@ -73,6 +80,9 @@ impl Ledger {
                 Vec::new()
             }
         };
+        for (id, labels) in labels {
+            book.label_recipients(&id, labels);
+        }
         for (_, event) in &happened {
             book.counters.count(event, &self.causes);
         }
