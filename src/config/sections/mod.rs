@@ -50,7 +50,7 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Vec<Problem>>
     let config = Config {
         state_directory: state(&mut root, &around),
         servers: servers(&mut root, &around),
-        metrics: metrics::read(root.table("metrics")),
+        metrics: metrics::read(root.table("metrics"), &around),
         warnings: around.warnings.take(),
     };
     root.finish();

@@ -7,51 +7,111 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Surroundings, Table};
-use crate::config::values;
+use crate::config::{document::Place, values};
 
 /// Bits of a file's mode that let others read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
+/// The two keys of a secret.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    inline: &'static str,
+    file: &'static str,
+    what: &'static str,
+}
+
+const CLIENT_ID: Keys = Keys {
+    inline: "client_id",
+    file: "client_id_file",
+    what: "client id",
+};
+
+const RECIPIENT_HASH_KEY: Keys = Keys {
+    inline: "recipient_hash_key",
+    file: "recipient_hash_key_file",
+    what: "hash key",
+};
+
+/// What a table says of a secret.
+pub(super) enum Given {
+    Not,
+    /// There is a problem, which has been told.
+    Wrong,
+    Is(Place, SecretString),
+}
+
 /// `client_id` or `client_id_file`, exactly one of them.
 pub(super) fn client_id(table: &mut Table<'_>, around: &Surroundings) -> Option<SecretString> {
-    let inline = table.text("client_id");
-    let file = table.text("client_id_file");
-    let (place, secret) = match (inline, file) {
-        (Some((place, text)), None) => (place, SecretString::from(text)),
-        (None, Some((place, name))) => {
-            let path = around.file(&name);
-            match read(&path) {
-                Ok((secret, mode)) => {
-                    if mode & READABLE_BY_OTHERS != 0 {
-                        let wrong = "everybody on the machine can read the file";
-                        around.warn(&place, wrong, "run chmod o-r on it");
-                    }
-                    (place, secret)
-                }
-                Err(error) => {
-                    let wrong = format!("{} cannot be read ({error})", path.display());
-                    let remedy = "create the file with the client id as its only line";
-                    table.problems.add(place.problem(wrong, remedy));
-                    return None;
-                }
-            }
-        }
-        (Some((place, _)), Some(_)) => {
-            let problem = place.problem("stands beside client_id_file", "keep one of them");
-            table.problems.add(problem);
-            return None;
-        }
-        (None, None) => {
+    match checked(table, around, CLIENT_ID, values::client_id) {
+        Given::Is(_, secret) => Some(secret),
+        Given::Wrong => None,
+        Given::Not => {
             let remedy = "add client_id_file, or client_id";
             table.wrong("there is no client id", remedy);
-            return None;
-        }
-    };
-    match values::client_id(secret.expose_secret()) {
-        Ok(()) => Some(secret),
-        Err((wrong, remedy)) => {
-            table.problems.add(place.problem(wrong, remedy));
             None
+        }
+    }
+}
+
+/// `recipient_hash_key` or `recipient_hash_key_file`, at most one of them.
+pub(super) fn recipient_hash_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, RECIPIENT_HASH_KEY, values::hash_key)
+}
+
+fn checked(
+    table: &mut Table<'_>,
+    around: &Surroundings,
+    keys: Keys,
+    check: impl FnOnce(&str) -> Result<(), values::Wrong>,
+) -> Given {
+    let given = given(table, around, keys);
+    if let Given::Is(place, secret) = &given
+        && let Err((wrong, remedy)) = check(secret.expose_secret())
+    {
+        table.problems.add(place.problem(wrong, remedy));
+        return Given::Wrong;
+    }
+    given
+}
+
+fn given(table: &mut Table<'_>, around: &Surroundings, keys: Keys) -> Given {
+    let inline = table.text(keys.inline);
+    let file = table.text(keys.file);
+    match (inline, file) {
+        (Some((place, text)), None) => Given::Is(place, SecretString::from(text)),
+        (None, Some((place, name))) => from_file(table, around, (place, &name), keys.what),
+        (Some((place, _)), Some(_)) => {
+            let wrong = format!("stands beside {}", keys.file);
+            let problem = place.problem(wrong, "keep one of them");
+            table.problems.add(problem);
+            Given::Wrong
+        }
+        // A value of a wrong type has been told where it was read.
+        (None, None) if table.is_told(keys.inline) || table.is_told(keys.file) => Given::Wrong,
+        (None, None) => Given::Not,
+    }
+}
+
+fn from_file(
+    table: &Table<'_>,
+    around: &Surroundings,
+    (place, name): (Place, &str),
+    what: &str,
+) -> Given {
+    let path = around.file(name);
+    match read(&path) {
+        Ok((secret, mode)) => {
+            if mode & READABLE_BY_OTHERS != 0 {
+                let wrong = "everybody on the machine can read the file";
+                around.warn(&place, wrong, "run chmod o-r on it");
+            }
+            Given::Is(place, secret)
+        }
+        Err(error) => {
+            let wrong = format!("{} cannot be read ({error})", path.display());
+            let remedy = format!("create the file with the {what} as its only line");
+            table.problems.add(place.problem(wrong, remedy));
+            Given::Wrong
         }
     }
 }
