@@ -13,6 +13,8 @@ mod cli;
 mod config;
 mod faults;
 mod judges;
+mod metrics;
+mod process;
 mod rig;
 mod truth;
 mod web;
