@@ -26,9 +26,9 @@ const BATCH: usize = 1024;
 /// few pages and not thousands.
 const PAGE_SPACING: Duration = Duration::from_millis(250);
 
-/// Gauges that depend on time are computed anew this often, also without a new
-/// answer.
-const REFRESH: Duration = Duration::from_secs(5);
+/// Gauges that depend on time are computed anew this often, or at the shortest
+/// interval, also without a new answer.
+const LONGEST_REFRESH: Duration = Duration::from_secs(5);
 
 /// Where the bookkeeper puts what it knows.
 #[derive(Debug)]
@@ -51,31 +51,56 @@ pub async fn run(
     outlets: Outlets,
     clock: Clock,
 ) -> anyhow::Result<()> {
-    publish(&ledger, &settings, &outlets, clock);
-    let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+    let mut press = Press {
+        settings,
+        places: metrics::Places::default(),
+        outlets,
+        clock,
+    };
+    press.publish(&ledger);
+    let period = press.refresh_period();
+    let mut refresh = interval_at(Instant::now() + period, period);
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
             received = inbox.recv_many(&mut batch, BATCH) => {
                 for observation in batch.drain(..) {
-                    take_in(&mut ledger, &settings, observation);
+                    take_in(&mut ledger, &press.settings, observation);
                 }
-                publish(&ledger, &settings, &outlets, clock);
+                press.publish(&ledger);
                 if received == 0 {
                     return Ok(());
                 }
                 tokio::time::sleep(PAGE_SPACING).await;
             }
-            _ = refresh.tick() => publish(&ledger, &settings, &outlets, clock),
+            _ = refresh.tick() => press.publish(&ledger),
         }
     }
 }
 
-fn publish(ledger: &Ledger, settings: &metrics::Settings, outlets: &Outlets, clock: Clock) {
-    let families = metrics::gather(ledger, settings, clock.now());
-    outlets.shelf.put(Page::render(&families));
-    outlets.board.put(status(ledger, settings));
+/// What a page is made with.
+struct Press {
+    settings: metrics::Settings,
+    places: metrics::Places,
+    outlets: Outlets,
+    clock: Clock,
+}
+
+impl Press {
+    fn publish(&mut self, ledger: &Ledger) {
+        let now = self.clock.now();
+        let families = metrics::gather(ledger, &self.settings, &mut self.places, now);
+        self.outlets.shelf.put(Page::render(&families));
+        self.outlets.board.put(status(ledger, &self.settings));
+    }
+
+    /// At least once an interval of whoever is polled most often.
+    fn refresh_period(&self) -> Duration {
+        let intervals = self.settings.senders.values();
+        let shortest = intervals.map(|view| view.poll_interval).min();
+        shortest.map_or(LONGEST_REFRESH, |shortest| shortest.min(LONGEST_REFRESH))
+    }
 }
 
 fn status(ledger: &Ledger, settings: &metrics::Settings) -> Status {

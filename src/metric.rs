@@ -31,6 +31,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The word of the catalog: the type that is meant.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Info => "info",
+        }
+    }
+
     /// The word after `# TYPE` in the text format 0.0.4.
     pub const fn text_word(self) -> &'static str {
         match self {

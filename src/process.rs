@@ -1,7 +1,9 @@
 //! The families of the process itself, read through procfs.
 //!
 //! **Invariants.** A value that cannot be read is absent. Only files of our
-//! own process are read, so that a `/proc` with `subset=pid` serves as well.
+//! own process are read, so that a `/proc` with `subset=pid` serves as well;
+//! the length of a tick and the size of a page come from the kernel's auxiliary
+//! vector.
 
 use jiff::Timestamp;
 use procfs::process::Process;
@@ -13,16 +15,17 @@ use prometheus::{
 
 use crate::metric::{Kind, Metric};
 
-/// Every family of this module.
+/// Every family of this module, by name: the order in which the registry
+/// gathers them.
 pub const METRICS: &[&Metric] = &[
     &CPU,
-    &OPEN_FDS,
     &MAX_FDS,
-    &VIRTUAL,
-    &VIRTUAL_MAX,
+    &OPEN_FDS,
     &RESIDENT,
     &START,
     &THREADS,
+    &VIRTUAL,
+    &VIRTUAL_MAX,
 ];
 
 macro_rules! family {
@@ -120,14 +123,20 @@ impl Collector for ProcessCollector {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let launched = self.launched.duration_since(Timestamp::UNIX_EPOCH);
         let mut families = vec![family(&START, launched.as_secs_f64())];
+        families.extend(open_fds().map(|count| family(&OPEN_FDS, float(count))));
         if let Ok(process) = Process::myself() {
             families.extend(of_stat(&process));
             families.extend(of_limits(&process));
-            let open = process.fd_count().ok().and_then(|n| u64::try_from(n).ok());
-            families.extend(open.map(|count| family(&OPEN_FDS, float(count))));
         }
         families
     }
+}
+
+/// The entries of `/proc/self/fd` but for the one that reads them. On kernels
+/// before 6.2 procfs would count `.`, `..` and its own two as well.
+fn open_fds() -> Option<u64> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(entries.saturating_sub(1)).ok()
 }
 
 fn of_stat(process: &Process) -> Vec<proto::MetricFamily> {
@@ -137,13 +146,15 @@ fn of_stat(process: &Process) -> Vec<proto::MetricFamily> {
     let ticks = procfs::ticks_per_second().max(1);
     let cpu = float(stat.utime.saturating_add(stat.stime)) / float(ticks);
     let resident = stat.rss.saturating_mul(procfs::page_size());
-    let threads = u64::try_from(stat.num_threads).unwrap_or_default();
-    vec![
+    let threads = u64::try_from(stat.num_threads).ok();
+    let threads = threads.map(|count| family(&THREADS, float(count)));
+    let mut families = vec![
         family(&CPU, cpu),
         family(&VIRTUAL, float(stat.vsize)),
         family(&RESIDENT, float(resident)),
-        family(&THREADS, float(threads)),
-    ]
+    ];
+    families.extend(threads);
+    families
 }
 
 fn of_limits(process: &Process) -> Vec<proto::MetricFamily> {
@@ -154,7 +165,8 @@ fn of_limits(process: &Process) -> Vec<proto::MetricFamily> {
     };
     let soft = |limit: procfs::process::Limit| match limit.soft_limit {
         Value(value) => float(value),
-        Unlimited => f64::INFINITY,
+        // As Go's client has it, whose dashboards expect a number.
+        Unlimited => float(u64::MAX),
     };
     vec![
         family(&MAX_FDS, soft(limits.max_open_files)),
@@ -209,6 +221,50 @@ mod tests {
             .find(|family| family.name() == RESIDENT.name)
             .unwrap();
         assert!(resident.get_metric()[0].get_gauge().get_value() > 1e6);
+    }
+
+    fn value(registry: &Registry, metric: &Metric) -> f64 {
+        let gathered = registry.gather();
+        let family = gathered.iter().find(|f| f.name() == metric.name).unwrap();
+        let sample = &family.get_metric()[0];
+        sample.get_counter().get_value() + sample.get_gauge().get_value()
+    }
+
+    #[test]
+    fn what_is_opened_is_counted() {
+        let registry = Registry::new();
+        register(&registry, Timestamp::UNIX_EPOCH).unwrap();
+        let before = value(&registry, &OPEN_FDS);
+        let opened: Vec<_> = (0..100)
+            .map(|_| std::fs::File::open("/dev/null").unwrap())
+            .collect();
+        let risen = value(&registry, &OPEN_FDS) - before;
+        drop(opened);
+        assert!((90.0..110.0).contains(&risen), "{risen}");
+    }
+
+    #[test]
+    fn time_spent_is_counted_in_fractions_of_a_second() {
+        let registry = Registry::new();
+        register(&registry, Timestamp::UNIX_EPOCH).unwrap();
+        let begin = value(&registry, &CPU);
+        // The process spends time because we look at it so often.
+        let mut looks = (0..1_000_000).map(|_| value(&registry, &CPU) - begin);
+        let risen = looks.find(|risen| *risen > 0.0).unwrap();
+        assert!(risen < 1.0, "{risen}");
+    }
+
+    #[test]
+    fn the_families_are_in_the_order_of_their_names() {
+        assert!(METRICS.is_sorted_by_key(|metric| metric.name));
+    }
+
+    #[test]
+    fn no_limit_is_the_number_that_go_writes() {
+        assert_eq!(
+            float(u64::MAX).to_bits(),
+            1.844_674_407_370_955_2e19_f64.to_bits()
+        );
     }
 
     #[test]

@@ -7,7 +7,10 @@
 //! here and nowhere else. Children that can be known in advance stand from the
 //! start at zero.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
@@ -16,24 +19,26 @@ use prometheus::{
 
 use crate::metric::{Kind, Metric};
 
-/// Every family of this module, in the order of the catalog.
+/// Every family of this module, by name: the order in which the registry
+/// gathers them.
 pub const METRICS: &[&Metric] = &[
+    &BREAKER_OPEN,
+    &API_REQUEST_DURATION,
+    &API_REQUESTS,
+    &API_VERSION,
+    &BUILD_INFO,
+    &RELOAD_TIME,
+    &RELOAD_SUCCESSFUL,
     &LAST_POLL,
     &LAST_SUCCESSFUL_POLL,
-    &POLL_INTERVAL,
     &POLL_DURATION,
-    &POLLS,
     &POLL_FAILURES,
-    &API_REQUESTS,
-    &API_REQUEST_DURATION,
-    &BREAKER_OPEN,
-    &CLOCK_OFFSET,
-    &SCHEDULE_LAG,
+    &POLL_INTERVAL,
+    &POLLS,
     &REJECTED_ITEMS,
+    &SCHEDULE_LAG,
+    &CLOCK_OFFSET,
     &UNKNOWN_VALUES,
-    &RELOAD_SUCCESSFUL,
-    &RELOAD_TIME,
-    &BUILD_INFO,
 ];
 
 /// `cryptshare_exporter_last_poll_timestamp_seconds`.
@@ -103,9 +108,17 @@ pub const API_REQUEST_DURATION: Metric = Metric {
 /// `cryptshare_exporter_api_breaker_open`.
 pub const BREAKER_OPEN: Metric = Metric {
     name: "cryptshare_exporter_api_breaker_open",
-    help: "1 while the server is left alone but for probes, after failures in a row.",
+    help: "1 while the server has failed so often that it is asked by single probes alone, else 0.",
     kind: Kind::Gauge,
     labels: &["server"],
+};
+
+/// `cryptshare_exporter_api_version_info`.
+pub const API_VERSION: Metric = Metric {
+    name: "cryptshare_exporter_api_version_info",
+    help: "The minor version of the REST API that requests ask for (X-CS-MinimumMinorApiVersion), as of the last answer.",
+    kind: Kind::Info,
+    labels: &["server", "minor"],
 };
 
 /// `cryptshare_exporter_server_clock_offset_seconds`.
@@ -197,6 +210,9 @@ struct Families {
     api_requests: IntCounterVec,
     api_request_duration: HistogramVec,
     breaker_open: GaugeVec,
+    api_version: GaugeVec,
+    /// The version told last by server, so that it makes way for another.
+    told_versions: Mutex<BTreeMap<String, u32>>,
     clock_offset: GaugeVec,
     schedule_lag: Histogram,
     rejected_items: IntCounterVec,
@@ -233,6 +249,8 @@ impl Telemetry {
                 HistogramVec::new(duration, API_REQUEST_DURATION.labels)?,
             )?,
             breaker_open: gauge(r, &BREAKER_OPEN)?,
+            api_version: gauge(r, &API_VERSION)?,
+            told_versions: Mutex::default(),
             clock_offset: gauge(r, &CLOCK_OFFSET)?,
             schedule_lag: registered(r, Histogram::with_opts(lag.buckets(LAG_BUCKETS.to_vec()))?)?,
             rejected_items: counter(r, &REJECTED_ITEMS)?,
@@ -313,10 +331,29 @@ impl Telemetry {
             .observe(took);
     }
 
-    /// The server is left alone from now on, or is asked again.
+    /// The server's breaker opened or closed.
     pub fn breaker(&self, server: &str, is_open: bool) {
-        let gauge = self.0.breaker_open.with_label_values(&[server]);
-        gauge.set(f64::from(u8::from(is_open)));
+        let open = f64::from(u8::from(is_open));
+        self.0.breaker_open.with_label_values(&[server]).set(open);
+    }
+
+    /// The server answered a request that asks for this minor version.
+    pub fn api_version(&self, server: &str, minor: u32) {
+        let f = &self.0;
+        let told = f.told_versions.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        match told.insert(server.to_owned(), minor) {
+            Some(before) if before == minor => return,
+            // It is gone already if the registry never had it.
+            Some(before) => drop(
+                f.api_version
+                    .remove_label_values(&[server, &before.to_string()]),
+            ),
+            None => {}
+        }
+        f.api_version
+            .with_label_values(&[server, &minor.to_string()])
+            .set(1.0);
     }
 
     /// The server's clock is `seconds` ahead of ours.
@@ -391,5 +428,49 @@ mod tests {
             .collect();
         assert!(names.contains(&POLLS.name), "{names:?}");
         assert!(names.contains(&BUILD_INFO.name), "{names:?}");
+    }
+
+    /// The label values and the value of each child of a family.
+    fn children(telemetry: &Telemetry, metric: &Metric) -> Vec<(Vec<String>, f64)> {
+        let gathered = telemetry.registry().gather();
+        let family = gathered.iter().find(|f| f.name() == metric.name);
+        let child = |child: &prometheus::proto::Metric| {
+            let values = child.get_label().iter().map(|pair| pair.value().to_owned());
+            (values.collect(), child.get_gauge().get_value())
+        };
+        let children = family.iter().flat_map(|f| f.get_metric());
+        children.map(child).collect()
+    }
+
+    #[test]
+    fn a_breaker_stands_closed_from_the_start() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.watch_server("prod", &[], &[], &[]);
+        let told = |expect| {
+            let expect = (vec!["prod".to_owned()], expect);
+            assert_eq!(children(&telemetry, &BREAKER_OPEN), [expect]);
+        };
+        told(0.0);
+        telemetry.breaker("prod", true);
+        told(1.0);
+        telemetry.breaker("prod", false);
+        told(0.0);
+    }
+
+    #[test]
+    fn a_server_has_one_version_and_none_before_its_first_answer() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.watch_server("prod", &[], &[], &[]);
+        assert_eq!(children(&telemetry, &API_VERSION), []);
+        for minor in [12, 12, 8] {
+            telemetry.api_version("prod", minor);
+            let labels = vec![minor.to_string(), "prod".to_owned()];
+            assert_eq!(children(&telemetry, &API_VERSION), [(labels, 1.0)]);
+        }
+    }
+
+    #[test]
+    fn the_families_are_in_the_order_of_their_names() {
+        assert!(METRICS.is_sorted_by_key(|metric| metric.name));
     }
 }

@@ -79,8 +79,8 @@ pub fn run(options: &RunOptions) -> ExitCode {
 /// Prints the catalog of metrics.
 pub fn catalog(format: CatalogFormat) -> ExitCode {
     let text = match format {
-        CatalogFormat::Markdown => metrics::catalog::markdown(),
-        CatalogFormat::Json => metrics::catalog::json(),
+        CatalogFormat::Markdown => metrics::document::markdown(),
+        CatalogFormat::Json => metrics::document::json(),
     };
     say(&text);
     ExitCode::SUCCESS

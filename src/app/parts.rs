@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 
 use crate::{
     bookkeeper::Outlets,
     budget::Budget,
     clock::Clock,
-    config::{Config, Sender, Server},
+    config::{Config, RecipientLabels, Sender, Server},
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger, metrics,
@@ -105,6 +106,13 @@ pub(super) fn ledger(config: &Config) -> ledger::Settings {
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     ledger::Settings {
         causes: ledger::Causes(config.metrics.removal_causes.clone()),
+        recipients: match &config.metrics.recipient_labels {
+            RecipientLabels::Off => ledger::RecipientLabels::Off,
+            RecipientLabels::Hash(key) => {
+                ledger::RecipientLabels::hash(key.expose_secret().as_bytes())
+            }
+            RecipientLabels::Plain => ledger::RecipientLabels::Plain,
+        },
         senders: senders.map(|s| (s.id.clone(), watching(s))).collect(),
     }
 }
@@ -135,6 +143,7 @@ pub(super) fn metrics(config: &Config) -> metrics::Settings {
     metrics::Settings {
         transfers: config.metrics.transfers,
         max_transfers: config.metrics.max_transfers,
+        max_recipients: config.metrics.max_recipients,
         expiring_within: config.metrics.expiring_within,
         stale_after: config.metrics.stale_after,
         senders: senders.map(view).collect(),

@@ -137,6 +137,11 @@ pub struct MetricsOptions {
     pub transfers: bool,
     /// `max_transfers`.
     pub max_transfers: usize,
+    /// `recipient_labels`, and `recipient_hash_key` or the content of
+    /// `recipient_hash_key_file`.
+    pub recipient_labels: RecipientLabels,
+    /// `max_recipients`.
+    pub max_recipients: usize,
     /// `expiring_within`.
     pub expiring_within: Duration,
     /// `stale_after`.
@@ -150,11 +155,24 @@ impl Default for MetricsOptions {
         Self {
             transfers: true,
             max_transfers: 2000,
+            recipient_labels: RecipientLabels::Off,
+            max_recipients: 2000,
             expiring_within: Duration::from_hours(24),
             stale_after: Duration::from_mins(15),
             removal_causes: Vec::new(),
         }
     }
+}
+
+/// `[metrics] recipient_labels`.
+#[derive(Debug)]
+pub enum RecipientLabels {
+    /// `off`: there are no families by recipient.
+    Off,
+    /// `hash`: a label is a hash with this key.
+    Hash(SecretString),
+    /// `plain`: a label is the address.
+    Plain,
 }
 
 /// Why there is no configuration.

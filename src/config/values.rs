@@ -163,6 +163,44 @@ pub(super) fn client_id(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// The shortest key of a hash: as long as the hash itself, for addresses are
+/// easily guessed and the key alone protects them.
+const SHORTEST_HASH_KEY: usize = 32;
+
+/// The key of a hash. Its text is a secret, so the problem does not quote it.
+pub(super) fn hash_key(text: &str) -> Result<(), Wrong> {
+    if text.len() < SHORTEST_HASH_KEY {
+        let wrong = format!("the hash key has {} bytes only", text.len());
+        let remedy = format!(
+            "it has at least {SHORTEST_HASH_KEY}; \"openssl rand -hex 32\" prints a good one"
+        );
+        return Err((wrong, remedy));
+    }
+    Ok(())
+}
+
+/// A value of `recipient_labels`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LabelWord {
+    Off,
+    Hash,
+    Plain,
+}
+
+/// How recipients are named.
+pub(super) fn label_word(text: &str) -> Result<LabelWord, Wrong> {
+    match text {
+        "off" => Ok(LabelWord::Off),
+        "hash" => Ok(LabelWord::Hash),
+        "plain" => Ok(LabelWord::Plain),
+        other => {
+            let wrong = format!("\"{}\" is no way to name recipients", other.escape_debug());
+            let remedy = "write \"off\", \"hash\" or \"plain\"";
+            Err((wrong, remedy.to_owned()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,5 +240,12 @@ mod tests {
         assert!(client_id(&"a1".repeat(25)).is_ok());
         assert!(client_id(&"a1".repeat(24)).is_err());
         assert!(client_id(&"a-".repeat(30)).is_err());
+    }
+
+    #[test]
+    fn a_short_hash_key_is_refused_without_being_quoted() {
+        assert_eq!(hash_key(&"k".repeat(32)), Ok(()));
+        let (wrong, _) = hash_key("canary").unwrap_err();
+        assert_eq!(wrong, "the hash key has 6 bytes only");
     }
 }

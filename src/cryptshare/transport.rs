@@ -28,7 +28,7 @@ const MAX_REDIRECTS: usize = 1;
 const MAJOR_VERSION: &str = "1";
 
 /// Status and list exist since this minor version (contract, section 2).
-const MINOR_VERSION: &str = "8";
+const MINOR_VERSION: u32 = 8;
 
 /// What a call asks for.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Transport {
             .header(ACCEPT, "application/json")
             .header(ACCEPT_LANGUAGE, call.language)
             .header("X-CS-MajorApiVersion", MAJOR_VERSION)
-            .header("X-CS-MinimumMinorApiVersion", MINOR_VERSION)
+            .header("X-CS-MinimumMinorApiVersion", MINOR_VERSION.to_string())
             .header("X-CS-ProductKey", "api.rest")
             .header("X-CS-ClientId", self.client_id.clone());
         if let Some(token) = call.token {
@@ -165,6 +165,7 @@ impl Transport {
         };
         let mut response = request.send().await.map_err(failed)?;
         self.note_clock(&response);
+        self.telemetry.api_version(&self.server, MINOR_VERSION);
         let body = self.body(&mut response, action).await?;
         Ok(Answer {
             status: response.status(),

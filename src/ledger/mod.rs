@@ -11,6 +11,7 @@
 
 mod book;
 pub mod counters;
+mod recipients;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
+pub use recipients::RecipientLabels;
 
 use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, TrackingId};
 
@@ -29,6 +31,8 @@ pub type Happened = Vec<(TrackingId, Event)>;
 pub struct Settings {
     /// How removal causes are sorted under labels.
     pub causes: Causes,
+    /// How recipients are named in labels.
+    pub recipients: RecipientLabels,
     /// The senders, and what is watched of each.
     pub senders: Vec<(SenderId, Watching)>,
 }
@@ -58,6 +62,7 @@ pub enum Origin {
 pub struct Ledger {
     books: BTreeMap<SenderId, Book>,
     causes: Causes,
+    recipients: RecipientLabels,
 }
 
 impl Ledger {
@@ -72,6 +77,7 @@ impl Ledger {
     /// more is watched than before begins with a baseline of its own.
     pub fn watch(&mut self, settings: Settings) {
         self.causes = settings.causes;
+        self.recipients = settings.recipients;
         for (sender, watching) in settings.senders {
             self.books.entry(sender).or_default().watch(watching);
         }
@@ -88,6 +94,7 @@ impl Ledger {
         let Some(book) = self.books.get_mut(&sender) else {
             return Vec::new();
         };
+        let labels = self.recipients.of(&finding);
         let happened = match finding {
             Finding::Listed(listing) => book.list(listing, at),
             Finding::Inspected(reading) => book.inspect(&reading, at),
@@ -97,6 +104,9 @@ impl Ledger {
                 Vec::new()
             }
         };
+        for (id, labels) in labels {
+            book.label_recipients(&id, labels);
+        }
         for (_, event) in &happened {
             book.counters.count(event, &self.causes);
         }

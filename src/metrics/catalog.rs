@@ -1,7 +1,7 @@
-//! Every family about transfers, each one `const`, in the order of `/metrics`.
+//! Every family, each one `const`, in the order of `/metrics`.
 //!
 //! The exporter's own families are in `telemetry`, those of its process in
-//! `process`; [`all`] has them together.
+//! `process`; [`groups`] has them together.
 //!
 //! **Invariants.** A name, a label or a HELP text of a family about transfers
 //! is written here and nowhere else.
@@ -11,44 +11,62 @@ use crate::{
     process, telemetry,
 };
 
-/// Every family that `/metrics` can show.
+/// Families that have their labels and their rules in common.
+#[derive(Debug)]
+pub struct Group {
+    /// What they are about.
+    pub title: &'static str,
+    /// When they are there, for people.
+    pub rules: &'static str,
+    /// The families, in order.
+    pub families: Vec<&'static Metric>,
+}
+
+/// Every family that `/metrics` can show, in order.
+pub fn groups() -> [Group; 5] {
+    let group = |title, rules, families: &[&'static Metric]| Group {
+        title,
+        rules,
+        families: families.to_vec(),
+    };
+    let own = [&[&TRANSFERS_NOT_EXPORTED], telemetry::METRICS].concat();
+    [
+        group("By sender", SENDER_RULES, SENDER_FAMILIES),
+        group("By transfer", TRANSFER_RULES, TRANSFER_FAMILIES),
+        group("By recipient", RECIPIENT_RULES, RECIPIENT_FAMILIES),
+        group("About the exporter", OWN_RULES, &own),
+        group("Process", PROCESS_RULES, process::METRICS),
+    ]
+}
+
+/// Every family that `/metrics` can show, in order.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    let own = telemetry::METRICS.iter().chain(process::METRICS);
-    TRANSFER_FAMILIES.iter().chain(own).copied()
+    groups().into_iter().flat_map(|group| group.families)
 }
 
-/// The catalog as a table for people.
-pub fn markdown() -> String {
-    let head = ["| metric | type | labels | meaning |", "|---|---|---|---|"];
-    let row = |metric: &Metric| {
-        let (labels, word) = (metric.labels.join(", "), metric.kind.text_word());
-        let Metric { name, help, .. } = metric;
-        format!("| `{name}` | {word} | {labels} | {help} |")
-    };
-    let lines: Vec<_> = head
-        .map(str::to_owned)
-        .into_iter()
-        .chain(all().map(row))
-        .collect();
-    lines.join("\n")
-}
+const SENDER_RULES: &str = "\
+Counters stand from the start with all their children. Gauges are absent until the sender's first
+poll, and vanish together when the last good poll is older than `stale_after`; only `cryptshare_up`,
+`cryptshare_verified` and its expiry stay. `sender` is the sender's `name`, else its address.";
 
-/// The catalog as JSON: an array of objects.
-pub fn json() -> String {
-    let entry = |metric: &Metric| {
-        serde_json::json!({
-            "name": metric.name,
-            "type": metric.kind.text_word(),
-            "labels": metric.labels,
-            "help": metric.help,
-        })
-    };
-    let entries: Vec<_> = all().map(entry).collect();
-    format!("{:#}", serde_json::Value::from(entries))
-}
+const TRANSFER_RULES: &str = "\
+Only with `[metrics] transfers`, and at most `max_transfers`: first those that the configuration
+names, then those with a failure or a warning, then those that can still change, by nearest
+expiration, then the newest ended. Senders share the places fairly, and who has one keeps it until a
+higher class needs it. A value that the server did not tell is absent. Ended transfers leave after
+`keep_ended`, those of a sender whose last good poll is older than `stale_after` at once.";
 
-/// The families about transfers, in order.
-pub const TRANSFER_FAMILIES: &[&Metric] = &[
+const RECIPIENT_RULES: &str = "\
+Only with `[metrics] recipient_labels = \"hash\"` or `\"plain\"`, only of transfers that are shown,
+and at most `max_recipients`, shared as above. `recipient` is the address in lower case, or the
+first 12 hexadecimal digits of its HMAC-SHA-256.";
+
+const OWN_RULES: &str = "They stay whatever the server answers.";
+
+const PROCESS_RULES: &str = "A value that cannot be read is absent.";
+
+/// The families by sender.
+pub const SENDER_FAMILIES: &[&Metric] = &[
     &UP,
     &VERIFIED,
     &VERIFICATION_EXPIRY,
@@ -69,6 +87,10 @@ pub const TRANSFER_FAMILIES: &[&Metric] = &[
     &ENDED_UNRETRIEVED,
     &VANISHED,
     &PROCESSING_DURATION,
+];
+
+/// The families by transfer.
+pub const TRANSFER_FAMILIES: &[&Metric] = &[
     &TRANSFER_INFO,
     &TRANSFER_STATE,
     &TRANSFER_EXPIRATION,
@@ -83,8 +105,10 @@ pub const TRANSFER_FAMILIES: &[&Metric] = &[
     &TRANSFER_WARNINGS,
     &TRANSFER_RETRIEVALS,
     &TRANSFER_LAST_RETRIEVAL,
-    &TRANSFERS_NOT_EXPORTED,
 ];
+
+/// The families by recipient.
+pub const RECIPIENT_FAMILIES: &[&Metric] = &[&RECIPIENT_RETRIEVALS, &RECIPIENT_NOTIFICATION_FAILED];
 
 /// `cryptshare_up`.
 pub const UP: Metric = Metric {
@@ -97,7 +121,7 @@ pub const UP: Metric = Metric {
 /// `cryptshare_verified`.
 pub const VERIFIED: Metric = Metric {
     name: "cryptshare_verified",
-    help: "1 if the sender holds a valid verification token, as of the last poll.",
+    help: "1 if the sender holds a verification token that has not ended (validUntil), as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender"],
 };
@@ -153,7 +177,7 @@ pub const WITH_WARNINGS: Metric = Metric {
 /// `cryptshare_transfers_with_failures`.
 pub const WITH_FAILURES: Metric = Metric {
     name: "cryptshare_transfers_with_failures",
-    help: "Active transfers with a failure of this kind, as of the last poll.",
+    help: "Active transfers with recipients[].notificationFailed, sender.notificationFailed, files[].removed or emlCreationFailed, by kind, as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender", "kind"],
 };
@@ -161,7 +185,7 @@ pub const WITH_FAILURES: Metric = Metric {
 /// `cryptshare_transfers_oldest_processing_timestamp_seconds`.
 pub const OLDEST_PROCESSING: Metric = Metric {
     name: "cryptshare_transfers_oldest_processing_timestamp_seconds",
-    help: "When the transfer that has been processing for longest was first seen so; absent when none is, as of the last poll.",
+    help: "When the transfer that has been processing (status.state) for longest was first seen so; absent when none is, as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender"],
 };
@@ -225,7 +249,7 @@ pub const STATE_TRANSITIONS: Metric = Metric {
 /// `cryptshare_transfers_ended_unretrieved_total`.
 pub const ENDED_UNRETRIEVED: Metric = Metric {
     name: "cryptshare_transfers_ended_unretrieved_total",
-    help: "Transfers that left active for this state with no retrieval by anyone, as of the last poll.",
+    help: "Transfers that left active for this state (status.state) with no retrieval (fileDownloads) by anyone, as of the last poll.",
     kind: Kind::Counter,
     labels: &["server", "sender", "state"],
 };
@@ -241,7 +265,7 @@ pub const VANISHED: Metric = Metric {
 /// `cryptshare_processing_duration_seconds`.
 pub const PROCESSING_DURATION: Metric = Metric {
     name: "cryptshare_processing_duration_seconds",
-    help: "Time from first seen processing to first seen gone on, wrong by up to the poll interval, as of the last poll.",
+    help: "Time from first seen processing (status.state) to first seen gone on, wrong by up to the poll interval, as of the last poll.",
     kind: Kind::Histogram,
     labels: &["server", "sender"],
 };
@@ -345,7 +369,7 @@ pub const TRANSFER_WARNINGS: Metric = Metric {
 /// `cryptshare_transfer_retrievals_total`.
 pub const TRANSFER_RETRIEVALS: Metric = Metric {
     name: "cryptshare_transfer_retrievals_total",
-    help: "The largest number of entries seen in downloads[], those from before we watched included, as of the last poll.",
+    help: "The largest number of entries seen in downloads[] by retrievalMethod, those from before we watched included, as of the last poll.",
     kind: Kind::Counter,
     labels: &["server", "sender", "tracking_id", "method"],
 };
@@ -356,6 +380,22 @@ pub const TRANSFER_LAST_RETRIEVAL: Metric = Metric {
     help: "The newest downloadDate, as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender", "tracking_id"],
+};
+
+/// `cryptshare_recipient_retrievals_total`.
+pub const RECIPIENT_RETRIEVALS: Metric = Metric {
+    name: "cryptshare_recipient_retrievals_total",
+    help: "The largest number of entries seen in the recipient's downloads[] by retrievalMethod, those from before we watched included, as of the last poll.",
+    kind: Kind::Counter,
+    labels: &["server", "sender", "tracking_id", "recipient", "method"],
+};
+
+/// `cryptshare_recipient_notification_failed`.
+pub const RECIPIENT_NOTIFICATION_FAILED: Metric = Metric {
+    name: "cryptshare_recipient_notification_failed",
+    help: "1 if the mail to the recipient could not be sent (recipients[].notificationFailed), as of the last poll.",
+    kind: Kind::Gauge,
+    labels: &["server", "sender", "tracking_id", "recipient"],
 };
 
 /// `cryptshare_exporter_transfers_not_exported`.

@@ -1,10 +1,15 @@
 //! SAY: what is remembered, as metric families.
 //!
-//! **Invariants.** Reads the ledger and changes nothing. A value that the
+//! **Invariants.** Reads the ledger and changes nothing in it. A value that the
 //! server did not tell is absent, never zero. No address of a recipient is a
-//! label.
+//! label unless the ledger says so. Families are in the order of the catalog,
+//! samples in that of their labels, so a body is the same bytes every time.
 
+mod cap;
 pub mod catalog;
+pub mod document;
+mod recipients;
+pub mod seed;
 mod senders;
 mod transfers;
 
@@ -15,8 +20,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     exposition::Family,
     ledger::{Book, Ledger},
-    model::{SenderId, State, TrackingId},
+    model::{Method, SenderId, State, TrackingId},
 };
+
+/// The methods in the order of their labels.
+const METHODS: [Method; 3] = [Method::Downloaded, Method::Other, Method::Viewed];
 
 /// What is shown, checked.
 #[derive(Debug, Clone)]
@@ -25,6 +33,8 @@ pub struct Settings {
     pub transfers: bool,
     /// At most this many transfers are shown; 0 means all.
     pub max_transfers: usize,
+    /// At most this many recipients of them are shown; 0 means all.
+    pub max_recipients: usize,
     /// How close an expiration must be to count as expiring.
     pub expiring_within: Duration,
     /// Gauges vanish when the last good round is older.
@@ -46,8 +56,17 @@ pub struct SenderView {
     pub names: HashMap<TrackingId, String>,
 }
 
+/// What has a place on the page, so that it keeps it: the bookkeeper owns it
+/// and passes it to each [`gather`].
+#[derive(Debug, Default)]
+pub struct Places {
+    transfers: transfers::Places,
+    recipients: recipients::Places,
+}
+
 /// One sender as it is shown now.
 struct Shown<'a> {
+    id: &'a SenderId,
     server: &'a str,
     view: &'a SenderView,
     book: &'a Book,
@@ -64,23 +83,27 @@ impl Shown<'_> {
             ("sender", self.view.label.clone()),
         ]
     }
-
-    fn is_overdue(&self, expires_at: Timestamp) -> bool {
-        expires_at <= self.now
-    }
 }
 
-/// The families by sender and by transfer, in the order of the catalog.
-pub fn gather(ledger: &Ledger, settings: &Settings, now: Timestamp) -> Vec<Family> {
-    let shown: Vec<_> = ledger
-        .books()
-        .filter_map(|(id, book)| show(id, book, settings, now))
-        .collect();
+/// The families by sender, by transfer and by recipient, and how many
+/// transfers have no place, in the order of the catalog.
+pub fn gather(
+    ledger: &Ledger,
+    settings: &Settings,
+    places: &mut Places,
+    now: Timestamp,
+) -> Vec<Family> {
+    let books = ledger.books();
+    let shown = books.filter_map(|(id, book)| show(id, book, settings, now));
+    let mut shown: Vec<_> = shown.collect();
+    shown.sort_by(|a, b| (a.server, &a.view.label).cmp(&(b.server, &b.view.label)));
     let causes: Vec<_> = ledger.causes().labels().collect();
+    let (rows, left_out) = transfers::choose(&shown, settings, &mut places.transfers);
+    let most = settings.max_recipients;
     let mut families = senders::families(&shown, settings, &causes);
-    if settings.transfers {
-        families.extend(transfers::families(&shown, settings));
-    }
+    families.extend(transfers::families(&rows));
+    families.extend(recipients::families(&rows, most, &mut places.recipients));
+    families.push(transfers::not_exported(&shown, &left_out));
     families
 }
 
@@ -111,6 +134,7 @@ fn show<'a>(
     let stale_after = SignedDuration::try_from(stale_after).unwrap_or(SignedDuration::MAX);
     let good_at = book.presence.and_then(|presence| presence.good_at);
     Some(Shown {
+        id,
         server: id.server(),
         view,
         book,
@@ -118,3 +142,6 @@ fn show<'a>(
         is_stale: good_at.is_none_or(|at| now.duration_since(at) > stale_after),
     })
 }
+
+#[cfg(test)]
+mod tests;

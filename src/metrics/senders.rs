@@ -1,7 +1,8 @@
 //! The families by sender.
 //!
 //! **Invariants.** Counters stand from the start with all their children;
-//! gauges wait for the first good round and vanish when they are stale.
+//! gauges wait for the first good round and vanish when they are stale. Samples
+//! are in the order of their labels.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,6 +17,9 @@ pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]
     let mut families = health(shown);
     families.extend(gauges(shown, settings));
     families.extend(counters(shown, causes));
+    for family in &mut families {
+        family.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+    }
     families
 }
 
@@ -27,8 +31,8 @@ fn health(shown: &[Shown<'_>]) -> Vec<Family> {
     });
     let verified = each(shown, |s| match s.book.presence?.round.verified_until {
         Verification::Unknown => None,
-        Verification::Missing => Some(0.0),
-        Verification::Valid { .. } => Some(1.0),
+        Verification::Valid { until } if until.is_none_or(|until| until > s.now) => Some(1.0),
+        Verification::Missing | Verification::Valid { .. } => Some(0.0),
     });
     let expiry = each(shown, |s| match s.book.presence?.round.verified_until {
         Verification::Valid { until } => until.map(seconds),
@@ -183,7 +187,7 @@ fn processing(shown: &[Shown<'_>]) -> Family {
 }
 
 fn is_overdue(s: &Shown<'_>, record: &Record) -> bool {
-    let expired = record.told.expires_at.is_some_and(|at| s.is_overdue(at));
+    let expired = record.told.expires_at.is_some_and(|at| at <= s.now);
     record.state == Some(State::Active) && expired
 }
 

@@ -1,93 +1,142 @@
 //! The families by transfer, and which transfers are shown.
 //!
-//! **Invariants.** Never more transfers than the cap; named ones first.
+//! **Invariants.** Never more transfers than the cap; who keeps a place is
+//! decided by [`cap`] alone.
+
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Settings, Shown, catalog, senders::seconds};
+use super::{
+    METHODS, Settings, Shown,
+    cap::{self, Candidate, Class},
+    catalog,
+    senders::seconds,
+};
 use crate::{
     exposition::{Family, Sample, Value},
     metric::Metric,
-    model::{Method, Record, State, TrackingId},
+    model::{Record, SenderId, State, TrackingId},
 };
 
-/// One transfer that is shown.
-struct Row<'a> {
-    labels: Vec<(&'static str, String)>,
-    name: &'a str,
-    record: &'a Record,
+/// The transfers that have a place.
+pub(super) type Places = HashMap<SenderId, HashSet<TrackingId>>;
+
+/// One transfer that is shown, or would be if it had a place.
+pub(super) struct Row<'a> {
+    pub(super) shown: &'a Shown<'a>,
+    pub(super) id: &'a TrackingId,
+    pub(super) record: &'a Record,
+    /// How it stands among those who want a place.
+    pub(super) candidate: Candidate,
 }
 
-/// A candidate for a place, the most important first.
-struct Candidate<'a> {
-    rank: (u8, i128),
-    sender: usize,
-    id: &'a TrackingId,
-    record: &'a Record,
-}
-
-pub(super) fn families(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
-    let (chosen, left_out) = choose(shown, settings.max_transfers);
-    let rows: Vec<_> = chosen.into_iter().map(|c| row(shown, &c)).collect();
-    let mut families = vec![info(&rows), state(&rows)];
-    families.extend(details(&rows));
-    families.push(retrievals(&rows));
-    let last = |r: &Row<'_>| r.record.last_retrieval.map(seconds).map(Value::Number);
-    families.push(gauge(&rows, &catalog::TRANSFER_LAST_RETRIEVAL, last));
-    families.push(not_exported(shown, &left_out));
-    families
-}
-
-/// The candidates that have a place, in the order of sender and id, and how
-/// many of each sender have none.
-fn choose<'a>(shown: &[Shown<'a>], most: usize) -> (Vec<Candidate<'a>>, Vec<usize>) {
-    let mut candidates = Vec::new();
-    for (sender, s) in shown.iter().enumerate().filter(|(_, s)| !s.is_stale) {
-        candidates.extend(
-            s.book
-                .present()
-                .filter_map(|(id, record)| candidate(s, sender, id, record)),
-        );
+impl Row<'_> {
+    pub(super) fn labels(&self) -> Vec<(&'static str, String)> {
+        let mut labels = self.shown.labels();
+        labels.push(("tracking_id", self.id.to_string()));
+        labels
     }
+
+    fn with(&self, name: &'static str, value: &str) -> Vec<(&'static str, String)> {
+        let mut labels = self.labels();
+        labels.push((name, value.to_owned()));
+        labels
+    }
+}
+
+/// The transfers that have a place, in the order of their labels, and how many
+/// of each sender have none.
+pub(super) fn choose<'a>(
+    shown: &'a [Shown<'a>],
+    settings: &Settings,
+    places: &mut Places,
+) -> (Vec<Row<'a>>, Vec<u64>) {
+    let mut rows = Vec::new();
+    let fresh = shown.iter().enumerate().filter(|(_, s)| !s.is_stale);
+    for (sender, s) in fresh.filter(|_| settings.transfers) {
+        let before = places.get(s.id);
+        let present = s.book.present();
+        rows.extend(present.filter_map(|(id, record)| {
+            let is_shown = before.is_some_and(|before| before.contains(id));
+            row(s, (id, record), sender, is_shown)
+        }));
+    }
+    let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
+    let taken = cap::choose(&candidates, settings.max_transfers);
     let mut left_out = vec![0; shown.len()];
-    if most > 0 && candidates.len() > most {
-        candidates.sort_by(|a, b| (a.rank, a.sender, a.id).cmp(&(b.rank, b.sender, b.id)));
-        for candidate in candidates.drain(most..) {
-            if let Some(count) = left_out.get_mut(candidate.sender) {
-                *count += 1;
-            }
+    for (candidate, _) in candidates.iter().zip(&taken).filter(|(_, taken)| !**taken) {
+        if let Some(count) = left_out.get_mut(candidate.sender) {
+            *count += 1;
         }
-        candidates.sort_by(|a, b| (a.sender, a.id).cmp(&(b.sender, b.id)));
     }
-    (candidates, left_out)
+    let mut taken = taken.into_iter();
+    rows.retain(|_| taken.next().unwrap_or_default());
+    places.clear();
+    // Without a cap nobody needs to be remembered.
+    for row in rows.iter().filter(|_| settings.max_transfers > 0) {
+        let own = places.entry(row.shown.id.clone()).or_default();
+        own.insert(row.id.clone());
+    }
+    (rows, left_out)
+}
+
+pub(super) fn families(rows: &[Row<'_>]) -> Vec<Family> {
+    let mut families = vec![info(rows), state(rows)];
+    families.extend(details(rows));
+    families.push(retrievals(rows));
+    let last = |r: &Row<'_>| r.record.last_retrieval.map(seconds).map(Value::Number);
+    families.push(gauge(rows, &catalog::TRANSFER_LAST_RETRIEVAL, last));
+    families
 }
 
 /// Ended transfers leave after `keep_ended`, and those that had ended before we
 /// began to watch are never shown; both stay while the configuration names
 /// them.
-fn candidate<'a>(
-    s: &Shown<'a>,
+fn row<'a>(
+    s: &'a Shown<'a>,
+    (id, record): (&'a TrackingId, &'a Record),
     sender: usize,
-    id: &'a TrackingId,
-    record: &'a Record,
-) -> Option<Candidate<'a>> {
+    is_shown: bool,
+) -> Option<Row<'a>> {
     let is_named = s.book.is_named(id);
     if record.has_ended() && !is_named && (s.book.had_ended(id) || has_lapsed(s, record)) {
         return None;
     }
-    let moment = |at: Option<Timestamp>| at.map_or(i128::MAX, Timestamp::as_nanosecond);
-    let rank = match record.state {
-        _ if is_named => (0, 0),
-        _ if record.has_warning() => (1, 0),
-        Some(state) if state.is_final() => (3, moment(record.ended_at).saturating_neg()),
-        Some(_) | None => (2, moment(record.told.expires_at)),
+    let class = match record.state {
+        _ if is_named => Class::Named,
+        _ if has_trouble(record) => Class::Troubled,
+        Some(state) if state.is_final() => Class::Ended,
+        Some(_) | None => Class::Active,
     };
-    Some(Candidate {
-        rank,
-        sender,
+    Some(Row {
+        shown: s,
         id,
         record,
+        candidate: Candidate {
+            class,
+            rank: rank(record),
+            sender,
+            is_shown,
+        },
     })
+}
+
+fn has_trouble(record: &Record) -> bool {
+    record.has_warning() || record.state == Some(State::Failed)
+}
+
+/// The nearest expiration first, then what tells none, then the newest end.
+fn rank(record: &Record) -> i128 {
+    let last = Timestamp::MAX.as_nanosecond();
+    let none = last + 1;
+    match record.ended_at {
+        Some(at) if record.has_ended() => none + 1 + (last - at.as_nanosecond()),
+        Some(_) | None => record
+            .told
+            .expires_at
+            .map_or(none, Timestamp::as_nanosecond),
+    }
 }
 
 fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
@@ -99,22 +148,10 @@ fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
     }
 }
 
-fn row<'a>(shown: &'a [Shown<'a>], candidate: &Candidate<'a>) -> Row<'a> {
-    let s = shown.get(candidate.sender);
-    let mut labels = s.map(Shown::labels).unwrap_or_default();
-    labels.push(("tracking_id", candidate.id.to_string()));
-    let name = s.and_then(|s| s.view.names.get(candidate.id));
-    Row {
-        labels,
-        name: name.map_or("", String::as_str),
-        record: candidate.record,
-    }
-}
-
 fn info(rows: &[Row<'_>]) -> Family {
     let samples = rows.iter().map(|row| {
-        let mut labels = row.labels.clone();
-        labels.push(("name", row.name.to_owned()));
+        let name = row.shown.view.names.get(row.id);
+        let labels = row.with("name", name.map_or("", String::as_str));
         Sample::new(labels, Value::Count(1))
     });
     Family::new(&catalog::TRANSFER_INFO, samples.collect())
@@ -122,8 +159,7 @@ fn info(rows: &[Row<'_>]) -> Family {
 
 fn state(rows: &[Row<'_>]) -> Family {
     let samples = rows.iter().filter_map(|row| {
-        let mut labels = row.labels.clone();
-        labels.push(("state", row.record.state.map(State::label)?.to_owned()));
+        let labels = row.with("state", row.record.state?.label());
         Some(Sample::new(labels, Value::Count(1)))
     });
     Family::new(&catalog::TRANSFER_STATE, samples.collect())
@@ -170,20 +206,17 @@ fn retrievals(rows: &[Row<'_>]) -> Family {
     let known = rows.iter().filter(|row| row.record.told.retrievals);
     let samples = known.flat_map(|row| {
         let tally = row.record.retrievals();
-        Method::ALL.map(|method| {
-            let mut labels = row.labels.clone();
-            labels.push(("method", method.label().to_owned()));
+        METHODS.map(|method| {
+            let labels = row.with("method", method.label());
             Sample::new(labels, Value::Count(tally.get(method)))
         })
     });
     Family::new(&catalog::TRANSFER_RETRIEVALS, samples.collect())
 }
 
-fn not_exported(shown: &[Shown<'_>], left_out: &[usize]) -> Family {
-    let samples = shown.iter().zip(left_out).map(|(s, count)| {
-        let count = u64::try_from(*count).unwrap_or(u64::MAX);
-        Sample::new(s.labels(), Value::Count(count))
-    });
+pub(super) fn not_exported(shown: &[Shown<'_>], left_out: &[u64]) -> Family {
+    let samples = shown.iter().zip(left_out);
+    let samples = samples.map(|(s, count)| Sample::new(s.labels(), Value::Count(*count)));
     Family::new(&catalog::TRANSFERS_NOT_EXPORTED, samples.collect())
 }
 
@@ -192,10 +225,10 @@ fn gauge(
     metric: &'static Metric,
     value: impl Fn(&Row<'_>) -> Option<Value>,
 ) -> Family {
-    let one = |row| value(row).map(|value| Sample::new(row.labels.clone(), value));
+    let one = |row| value(row).map(|value| Sample::new(row.labels(), value));
     Family::new(metric, rows.iter().filter_map(one).collect())
 }
 
-fn flag(is_set: bool) -> Value {
+pub(super) fn flag(is_set: bool) -> Value {
     Value::Count(u64::from(is_set))
 }

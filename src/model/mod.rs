@@ -15,6 +15,8 @@ pub mod record;
 pub mod scope;
 pub mod state;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
@@ -75,16 +77,29 @@ pub struct File {
     pub removal_cause: Option<Box<str>>,
 }
 
-/// One entry of `status.recipients[]`. The address is personal data and is
-/// not kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One entry of `status.recipients[]`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The recipient's transfer id.
     pub id: Box<str>,
+    /// `mail`: the address. It is personal data: no record keeps it, and it is
+    /// in no log above debug.
+    pub mail: Option<Box<str>>,
     /// Whether the mail to this recipient could not be sent.
     pub notification_failed: Option<bool>,
     /// `fileDownloads[]`.
     pub downloads: Option<Vec<FileDownloads>>,
+}
+
+/// Addresses are personal data, so a recipient shows only its id.
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipient")
+            .field("id", &self.id)
+            .field("notification_failed", &self.notification_failed)
+            .field("downloads", &self.downloads)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What one recipient has retrieved of one file.

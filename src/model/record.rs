@@ -82,6 +82,8 @@ pub struct Processing {
 pub struct RecipientMark {
     /// The mail to this recipient has failed once.
     pub notification_failed: bool,
+    /// `notificationFailed` as it was last told.
+    pub notification_told: Option<bool>,
     /// By file id: the largest number of entries seen in one reading, in the
     /// order of [`Method::ALL`].
     pub retrievals: BTreeMap<Box<str>, Tally>,
@@ -91,6 +93,15 @@ impl RecipientMark {
     /// Whether this recipient has retrieved anything.
     pub fn has_retrieved(&self) -> bool {
         self.retrievals.values().any(|tally| tally.total() > 0)
+    }
+
+    /// All retrievals of all files, by method.
+    pub fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        for tally in self.retrievals.values() {
+            sum.add_all(*tally);
+        }
+        sum
     }
 }
 
@@ -125,6 +136,13 @@ impl Tally {
         *field = field.saturating_add(times);
     }
 
+    /// Counts all retrievals of `other`, too.
+    pub fn add_all(&mut self, other: Self) {
+        for method in Method::ALL {
+            self.add(method, other.get(method));
+        }
+    }
+
     /// Raises the number for `method` to `count`; the answer is by how much.
     pub fn raise(&mut self, method: Method, count: u64) -> u64 {
         let field = self.field(method);
@@ -153,11 +171,8 @@ impl Record {
     /// All retrievals of all files by all recipients, by method.
     pub fn retrievals(&self) -> Tally {
         let mut sum = Tally::default();
-        let tallies = self.recipients.values().flat_map(|r| r.retrievals.values());
-        for tally in tallies {
-            for method in Method::ALL {
-                sum.add(method, tally.get(method));
-            }
+        for recipient in self.recipients.values() {
+            sum.add_all(recipient.tally());
         }
         sum
     }

@@ -70,12 +70,27 @@ fn usage_version_and_help() {
 
 #[test]
 fn the_catalog_in_the_documents_is_the_catalog_of_the_program() {
-    let (_, catalog, _) = run(&["metrics"]);
+    let (code, catalog, _) = run(&["metrics"]);
+    assert_eq!(code, 0);
     let document = fs::read_to_string("docs/METRICS.md").unwrap();
     assert!(
-        document.contains(catalog.trim_end()),
+        document == catalog,
         "docs/METRICS.md differs from `cryptshare-exporter metrics`"
     );
+    assert_eq!(run(&["metrics", "--format", "markdown"]).1, catalog);
+    let (_, json, _) = run(&["metrics", "--format", "json"]);
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    for entry in &entries {
+        let text = |key: &str| entry[key].as_str().unwrap();
+        let row = format!("| `{}` | {} |", text("name"), text("type"));
+        assert!(document.contains(&row), "{row}");
+        assert!(document.contains(&format!("## {}\n", text("group"))));
+        assert!(document.contains(text("help")) && entry["labels"].is_array());
+    }
+    let mut types: Vec<_> = entries.iter().map(|entry| entry["type"].clone()).collect();
+    types.sort_by_key(ToString::to_string);
+    types.dedup();
+    assert_eq!(types, ["counter", "gauge", "histogram", "info"]);
 }
 
 #[tokio::test]

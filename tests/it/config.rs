@@ -1,8 +1,8 @@
 //! The example configuration, held to the code.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use cryptshare_exporter::config::{Config, MetricsOptions, SenderOptions};
+use cryptshare_exporter::config::{Config, MetricsOptions, RecipientLabels, SenderOptions};
 
 /// The example with its client id in place.
 fn example(uncommented: bool) -> String {
@@ -38,6 +38,11 @@ fn every_default_that_the_example_shows_is_the_default() {
         let metrics = MetricsOptions::default();
         assert_eq!(config.metrics.transfers, metrics.transfers);
         assert_eq!(config.metrics.max_transfers, metrics.max_transfers);
+        assert_eq!(config.metrics.max_recipients, metrics.max_recipients);
+        assert!(matches!(
+            config.metrics.recipient_labels,
+            RecipientLabels::Off
+        ));
         assert_eq!(config.metrics.expiring_within, metrics.expiring_within);
         assert_eq!(config.metrics.stale_after, metrics.stale_after);
     }
@@ -70,7 +75,9 @@ fn every_key_is_in_the_example() {
     for key in keys {
         let shown = |line: &str| {
             let line = line.trim_start_matches(['#', ' ', '[']);
-            line.starts_with(key) || line.starts_with(&format!("server.{key}"))
+            line.starts_with(&format!("{key} = "))
+                || line.starts_with(&format!("{key}]"))
+                || line.starts_with(&format!("server.{key}]"))
         };
         assert!(
             text.lines().any(shown),
@@ -132,4 +139,109 @@ fn every_problem_is_told_in_one_run_with_its_line() {
     let problems = count - warnings.count();
     assert!(error.ends_with(&format!("{problems} problems")), "{error}");
     assert!(!error.contains("secret-canary"), "{error}");
+}
+
+/// What is told of a file with these lines in `[metrics]`: its problems, or its
+/// warnings.
+fn told_of_metrics(lines: &str, directory: &Path) -> Vec<String> {
+    let text = format!(
+        "[metrics]\n{lines}\n[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+         [[server.sender]]\nemail = \"a@example.com\"\n",
+        "x".repeat(50)
+    );
+    match Config::parse(&text, &directory.join("x.toml")) {
+        Ok(config) => config.warnings.iter().map(ToString::to_string).collect(),
+        Err(error) => {
+            let error = error.to_string();
+            let problems = error.lines().filter(|line| line.contains("x.toml:"));
+            problems.map(str::to_owned).collect()
+        }
+    }
+}
+
+#[test]
+fn a_hash_needs_a_key_and_a_key_needs_a_hash() {
+    let directory = tempfile::tempdir().unwrap();
+    let canary = "canary-key-of-forty-characters-0123456789";
+    let file = crate::rig::write(directory.path(), "key", &format!("{canary}\n"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let open = crate::rig::write(directory.path(), "open", canary);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let inline = format!("recipient_hash_key = \"{canary}\"");
+    let check = |lines: &[&str], expect: Option<&str>| {
+        let told = told_of_metrics(&lines.join("\n"), directory.path());
+        let count = usize::from(expect.is_some());
+        assert_eq!(told.len(), count, "{lines:?}: {told:?}");
+        for (told, expect) in told.iter().zip(expect) {
+            assert!(told.contains(expect), "{lines:?}: {told}");
+            assert!(!told.contains("canary"), "{told}");
+        }
+    };
+    let hash = "recipient_labels = \"hash\"";
+    let plain = "recipient_labels = \"plain\"";
+    let from_file = "recipient_hash_key_file = \"key\"";
+    check(&[hash, &inline], None);
+    check(&[hash, from_file], None);
+    check(&[plain], None);
+    check(&["recipient_labels = \"off\"", "max_recipients = 0"], None);
+    check(&[hash], Some("there is no key for the hash"));
+    check(&[&inline], Some("recipients are not hashed"));
+    check(&[plain, from_file], Some("recipients are not hashed"));
+    check(&[hash, &inline, from_file], Some("stands beside"));
+    check(
+        &[hash, "recipient_hash_key = \"canary\""],
+        Some("has 6 bytes only"),
+    );
+    check(
+        &[hash, "recipient_hash_key_file = \"nothing\""],
+        Some("cannot be read"),
+    );
+    check(&[hash, "recipient_hash_key = 7"], Some("is an integer"));
+    check(
+        &["recipient_labels = \"hashed\"", &inline],
+        Some("no way to name"),
+    );
+    check(&["max_recipients = -1"], Some("out of range"));
+    check(
+        &[hash, "recipient_hash_key_file = \"open\""],
+        Some("everybody on the machine can read"),
+    );
+    check(
+        &[plain, "transfers = false"],
+        Some("no effect without transfers"),
+    );
+}
+
+#[test]
+fn a_sender_of_named_transfers_alone_is_labelled_by_its_address_unless_it_is_named() {
+    let labels = |more: &str| {
+        let text = format!(
+            "[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+             [[server.transfer]]\nsender = \"Ada@example.com\"\ntracking_id = \"20260401-081500-Qx7Lm2Za\"\n{more}",
+            "x".repeat(50)
+        );
+        let config = parse(&text);
+        let senders = &config.servers[0].senders;
+        senders
+            .iter()
+            .map(|s| s.label().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(labels(""), ["Ada@example.com"]);
+    let named = "[[server.sender]]\nemail = \"ada@example.com\"\nname = \"ada\"\n";
+    assert_eq!(labels(named), ["ada"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_fail(lines in proptest::collection::vec("[a-z_]{0,12}( = |\\[|\\[\\[)?[\"'{}\\[\\]0-9a-z=.\\\\\u{e4}\r]{0,12}", 0..12)) {
+        let text = lines.join("\n");
+        let told = Config::parse(&text, Path::new("x.toml")).map_err(|error| error.to_string());
+        let lines = text.lines().count().max(1);
+        for problem in told.err().iter().flat_map(|error| error.lines()) {
+            let line = problem.strip_prefix("x.toml:").and_then(|rest| rest.split(':').next());
+            let line = line.and_then(|line| line.parse::<usize>().ok()).unwrap_or(1);
+            proptest::prop_assert!((1..=lines + 1).contains(&line), "{}", problem);
+        }
+    }
 }

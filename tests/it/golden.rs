@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use cryptshare_exporter::{
     cryptshare::answers,
     exposition::{Page, Protocol},
-    ledger::{Causes, Ledger, Origin, Settings, Watching},
+    ledger::{Causes, Ledger, Origin, RecipientLabels, Settings, Watching},
     metrics::{self, SenderView},
     model::{Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification},
 };
@@ -61,6 +61,7 @@ fn watching(named: &[&str]) -> Watching {
 fn ledger(senders: [SenderId; 2]) -> Ledger {
     let [busy, down] = senders;
     let mut ledger = Ledger::new(Settings {
+        recipients: RecipientLabels::Plain,
         causes: Causes(vec![(
             "malware".to_owned(),
             Regex::new("(?i)virus").unwrap(),
@@ -113,12 +114,19 @@ fn page() -> Page {
     let labels = ["invoices", "b\"\\@example.com"].map(view);
     let settings = metrics::Settings {
         transfers: true,
+        max_recipients: 0,
         max_transfers: 2000,
         expiring_within: Duration::from_hours(24 * 60),
         stale_after: Duration::from_mins(15),
         senders: senders.clone().into_iter().zip(labels).collect(),
     };
-    Page::render(&metrics::gather(&ledger(senders), &settings, at(0)))
+    let mut places = metrics::Places::default();
+    Page::render(&metrics::gather(
+        &ledger(senders),
+        &settings,
+        &mut places,
+        at(0),
+    ))
 }
 
 #[test]

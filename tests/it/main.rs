@@ -15,7 +15,9 @@ mod faults;
 mod fuzz;
 mod golden;
 mod judges;
+mod metrics;
 mod oracle;
+mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
 mod rig;

@@ -1,31 +1,79 @@
 //! `[metrics]`.
 //!
-//! **Invariants.** Every label that a removal can get is checked here.
+//! **Invariants.** Every label that a removal can get is checked here. A key
+//! that would have no effect is a problem, for it looks like protection.
 
 use regex::Regex;
 
-use super::Table;
-use crate::config::{MetricsOptions, values};
+use super::{Surroundings, Table, secret};
+use crate::config::{
+    MetricsOptions, RecipientLabels,
+    values::{self, LabelWord},
+};
 
 /// The section, or its defaults.
-pub(super) fn read(table: Option<Table<'_>>) -> MetricsOptions {
+pub(super) fn read(table: Option<Table<'_>>, around: &Surroundings) -> MetricsOptions {
     let defaults = MetricsOptions::default();
     let Some(mut table) = table else {
         return defaults;
     };
     let expiring = table.parsed("expiring_within", values::duration);
     let stale = table.parsed("stale_after", values::duration);
+    let transfers = table.flag("transfers").unwrap_or(defaults.transfers);
     let options = MetricsOptions {
-        transfers: table.flag("transfers").unwrap_or(defaults.transfers),
+        transfers,
         max_transfers: table
             .number("max_transfers", 0..=usize::MAX)
             .unwrap_or(defaults.max_transfers),
+        recipient_labels: recipient_labels(&mut table, transfers, around),
+        max_recipients: table
+            .number("max_recipients", 0..=usize::MAX)
+            .unwrap_or(defaults.max_recipients),
         expiring_within: expiring.map_or(defaults.expiring_within, |(_, within)| within),
         stale_after: stale.map_or(defaults.stale_after, |(_, after)| after),
         removal_causes: causes(&mut table),
     };
     table.finish();
     options
+}
+
+fn recipient_labels(
+    table: &mut Table<'_>,
+    transfers: bool,
+    around: &Surroundings,
+) -> RecipientLabels {
+    let word = table.parsed("recipient_labels", values::label_word);
+    let is_wrong = word.is_none() && table.is_told("recipient_labels");
+    let key = secret::recipient_hash_key(table, around);
+    if let Some((place, LabelWord::Hash | LabelWord::Plain)) = &word
+        && !transfers
+    {
+        let wrong = "has no effect without transfers, whose recipients they are";
+        around.warn(place, wrong, "leave it out, or set transfers = true");
+    }
+    match (word, key) {
+        (Some((_, LabelWord::Hash)), secret::Given::Is(_, key)) => RecipientLabels::Hash(key),
+        (Some((place, LabelWord::Hash)), secret::Given::Not) => {
+            let remedy = "add recipient_hash_key_file, or recipient_hash_key";
+            let problem = place.problem("there is no key for the hash", remedy);
+            table.problems.add(problem);
+            RecipientLabels::Off
+        }
+        (word, secret::Given::Is(place, _)) if !is_wrong => {
+            let wrong = "has no effect: recipients are not hashed";
+            let remedy = "leave it out, or set recipient_labels = \"hash\"";
+            table.problems.add(place.problem(wrong, remedy));
+            plain_or_off(word.map(|(_, word)| word))
+        }
+        (word, _) => plain_or_off(word.map(|(_, word)| word)),
+    }
+}
+
+fn plain_or_off(word: Option<LabelWord>) -> RecipientLabels {
+    match word {
+        Some(LabelWord::Plain) => RecipientLabels::Plain,
+        Some(LabelWord::Off | LabelWord::Hash) | None => RecipientLabels::Off,
+    }
 }
 
 fn causes(table: &mut Table<'_>) -> Vec<(String, Regex)> {

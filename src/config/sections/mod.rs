@@ -55,7 +55,7 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
     let config = Config {
         state_directory: state(&mut root, &around),
         servers: servers(&mut root, &around),
-        metrics: metrics::read(root.table("metrics")),
+        metrics: metrics::read(root.table("metrics"), &around),
         warnings: around.warnings.take(),
     };
     root.finish();

@@ -12,36 +12,96 @@ use crate::config::{document::Place, values};
 /// Bits of a file's mode that let others read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// `client_id` or `client_id_file`, exactly one of them; each that stands there
-/// is checked.
+/// The two keys of a secret.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    inline: &'static str,
+    file: &'static str,
+    what: &'static str,
+}
+
+const CLIENT_ID: Keys = Keys {
+    inline: "client_id",
+    file: "client_id_file",
+    what: "client id",
+};
+
+const RECIPIENT_HASH_KEY: Keys = Keys {
+    inline: "recipient_hash_key",
+    file: "recipient_hash_key_file",
+    what: "hash key",
+};
+
+/// What a table says of a secret.
+pub(super) enum Given {
+    Not,
+    /// There is a problem, which has been told.
+    Wrong,
+    Is(Place, SecretString),
+}
+
+/// `client_id` or `client_id_file`, exactly one of them.
 pub(super) fn client_id(table: &mut Table<'_>, around: &Surroundings) -> Option<SecretString> {
-    let inline = table.text("client_id");
-    let file = table.text("client_id_file");
-    match (&inline, &file) {
-        (Some((place, _)), Some(_)) => {
-            let problem = place.problem("stands beside client_id_file", "keep one of them");
-            table.problems.add(problem);
-        }
-        (None, None) if !table.is_told("client_id") && !table.is_told("client_id_file") => {
+    match checked(table, around, CLIENT_ID, values::client_id) {
+        Given::Is(_, secret) => Some(secret),
+        Given::Wrong => None,
+        Given::Not => {
             let remedy = "add client_id_file, or client_id";
             table.wrong("there is no client id", remedy);
+            None
         }
-        _ => {}
     }
-    let inline = inline.map(|(place, text)| (place, SecretString::from(text)));
-    let file = file.and_then(|(place, name)| from_file(table, around, place, &name));
-    let found = inline.into_iter().chain(file);
-    let good = found.filter_map(|(place, secret)| checked(table, &place, secret));
-    // All are checked, not only the first.
-    good.collect::<Vec<_>>().pop()
+}
+
+/// `recipient_hash_key` or `recipient_hash_key_file`, at most one of them.
+pub(super) fn recipient_hash_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, RECIPIENT_HASH_KEY, values::hash_key)
+}
+
+type Check = fn(&str) -> Result<(), values::Wrong>;
+
+/// Each of the two that stands there is checked, also where both do.
+fn checked(table: &mut Table<'_>, around: &Surroundings, keys: Keys, check: Check) -> Given {
+    let inline = table.text(keys.inline);
+    let file = table.text(keys.file);
+    let problems = table.problems.clone();
+    let stands_beside = match (&inline, &file) {
+        (Some((place, _)), Some(_)) => {
+            let wrong = format!("stands beside {}", keys.file);
+            problems.add(place.problem(wrong, "keep one of them"));
+            true
+        }
+        _ => false,
+    };
+    let inline = inline.map(|(place, text)| Given::Is(place, text.into()));
+    let file = file.map(|(place, name)| from_file(table, around, (place, &name), (keys, check)));
+    let given = inline.into_iter().chain(file);
+    let given: Vec<_> = given.map(|given| judged(table, given, check)).collect();
+    match given.into_iter().next_back() {
+        Some(_) if stands_beside => Given::Wrong,
+        Some(given) => given,
+        // A value of a wrong type has been told where it was read.
+        None if table.is_told(keys.inline) || table.is_told(keys.file) => Given::Wrong,
+        None => Given::Not,
+    }
+}
+
+fn judged(table: &Table<'_>, given: Given, check: Check) -> Given {
+    if let Given::Is(place, secret) = &given
+        && let Err((wrong, remedy)) = check(secret.expose_secret())
+    {
+        table.problems.add(place.problem(wrong, remedy));
+        return Given::Wrong;
+    }
+    given
 }
 
 fn from_file(
     table: &Table<'_>,
     around: &Surroundings,
-    place: Place,
-    name: &str,
-) -> Option<(Place, SecretString)> {
+    (place, name): (Place, &str),
+    (keys, check): (Keys, Check),
+) -> Given {
     let path = around.file(name);
     match read(&path) {
         Ok((secret, mode)) => {
@@ -49,28 +109,18 @@ fn from_file(
                 let wrong = "everybody on the machine can read the file";
                 around.warn(&place, wrong, "run chmod o-r on it");
             }
-            Some((place, secret))
+            Given::Is(place, secret)
         }
         Err(error) => {
-            // Whoever wrote the client id in place of the file's name must not
+            // Whoever wrote the secret in place of the file's name must not
             // find it in a log.
-            let is_the_secret = values::client_id(name).is_ok();
+            let is_the_secret = check(name).is_ok() && !name.contains(['/', '.']);
             let shown = (!is_the_secret).then(|| path.display().to_string());
             let shown = shown.as_deref().unwrap_or("the file");
             let wrong = format!("{shown} cannot be read ({error})");
-            let remedy = "create the file with the client id as its only line";
+            let remedy = format!("create the file with the {} as its only line", keys.what);
             table.problems.add(place.problem(wrong, remedy));
-            None
-        }
-    }
-}
-
-fn checked(table: &Table<'_>, place: &Place, secret: SecretString) -> Option<SecretString> {
-    match values::client_id(secret.expose_secret()) {
-        Ok(()) => Some(secret),
-        Err((wrong, remedy)) => {
-            table.problems.add(place.problem(wrong, remedy));
-            None
+            Given::Wrong
         }
     }
 }

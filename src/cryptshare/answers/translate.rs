@@ -124,12 +124,14 @@ fn recipients(list: Told<List<RecipientStatus>>, notes: &mut Notes) -> Option<Ve
 fn recipient(item: RecipientStatus, notes: &mut Notes) -> Option<Recipient> {
     let RecipientStatus {
         id,
+        mail,
         notification_failed,
         file_downloads,
     } = item;
     let Id(id) = id.value()?;
     Some(Recipient {
         id,
+        mail: mail.value(),
         notification_failed: notification_failed.value(),
         downloads: file_downloads
             .value()

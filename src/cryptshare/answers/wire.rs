@@ -127,6 +127,7 @@ object!(
     /// `data.status.recipients[]`.
     RecipientStatus needs id {
         id: Id = "id",
+        mail: Box<str> = "mail",
         notification_failed: bool = "notificationFailed",
         file_downloads: List<FileDownload> = "fileDownloads",
     }

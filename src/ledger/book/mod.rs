@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Counters, Happened, Origin, Presence, Watching};
-use crate::model::{Event, Record, Round, Scope, TrackingId, Transfer, merge};
+use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
+use crate::model::{
+    Event, Record, Round, Scope, TrackingId, Transfer, merge, record::RecipientMark,
+};
 
 /// A record that the server no longer lists keeps its marks this long.
 const KEEP_MARKS: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -64,6 +66,8 @@ pub struct Entry {
     /// Since when neither the listing nor a reading shows it.
     absent_since: Option<Timestamp>,
     vanished: bool,
+    /// The labels of recipients by recipient id.
+    recipient_labels: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Book {
@@ -94,6 +98,22 @@ impl Book {
     /// Whether the transfer had ended before we began to watch.
     pub fn had_ended(&self, id: &TrackingId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.ended_before)
+    }
+
+    /// The recipients of a transfer that have a label, each with what is
+    /// remembered of it.
+    pub fn recipients(&self, id: &TrackingId) -> impl Iterator<Item = (&str, &RecipientMark)> {
+        self.entries.get(id).into_iter().flat_map(|entry| {
+            let label = |(id, mark)| Some((&**entry.recipient_labels.get(id)?, mark));
+            entry.record.recipients.iter().filter_map(label)
+        })
+    }
+
+    /// Keeps the labels of a transfer's recipients beside its record.
+    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.recipient_labels.extend(labels);
+        }
     }
 
     /// How many transfers the configuration names that were never found.

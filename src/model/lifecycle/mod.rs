@@ -148,6 +148,7 @@ fn merge_recipients(record: &mut Record, reading: &Transfer, events: &mut Vec<Ev
 
 fn merge_recipient(record: &mut Record, recipient: &Recipient, events: &mut Vec<Event>) {
     let mark = record.recipients.entry(recipient.id.clone()).or_default();
+    mark.notification_told = recipient.notification_failed.or(mark.notification_told);
     if raise(&mut mark.notification_failed, recipient.notification_failed) {
         events.push(Event::RecipientNotificationFailed {
             recipient: recipient.id.clone(),

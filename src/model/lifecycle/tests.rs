@@ -38,6 +38,7 @@ fn recipients() -> impl Strategy<Value = Vec<Recipient>> {
     prop::collection::btree_map(0_u8..3, recipient, 0..3).prop_map(|recipients| {
         let build = |(id, (failed, files)): (u8, (_, Option<BTreeMap<u8, _>>))| Recipient {
             id: format!("r{id}").into(),
+            mail: None,
             notification_failed: failed,
             downloads: files.map(|files| files.into_iter().map(downloads).collect()),
         };

@@ -1,0 +1,219 @@
+//! The rules of the catalog, each over a ledger that was fed by hand.
+//!
+//! **Invariants.** What is compared is what a scrape would show: names, labels
+//! and values.
+
+mod catalog;
+mod places;
+mod rules;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Places, SenderView, Settings, gather};
+use crate::{
+    exposition::{Family, Value},
+    ledger::{self, Causes, Ledger, RecipientLabels},
+    metric::Metric,
+    model::{
+        File, FileDownloads, Finding, Method, Observation, Reason, Recipient, Retrieval, Round,
+        Scope, SenderId, State, TrackingId, Transfer, Verification,
+    },
+};
+
+/// Seconds after the beginning of every test.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_775_000_000 + seconds).unwrap()
+}
+
+fn id(text: &str) -> TrackingId {
+    TrackingId::parse(text).unwrap()
+}
+
+/// A ledger, and what it is shown with. Two senders, whose labels are not in
+/// the order of their addresses.
+struct Desk {
+    ledger: Ledger,
+    settings: Settings,
+    places: Places,
+}
+
+const ADA: &str = "ada@example.com";
+const BOB: &str = "bob@example.com";
+
+fn watching(named: Vec<TrackingId>) -> ledger::Watching {
+    let configured = |id| (id, ledger::Origin::Configured);
+    ledger::Watching {
+        scope: Scope {
+            discover: true,
+            max_age: None,
+        },
+        named: named.into_iter().map(configured).collect(),
+    }
+}
+
+impl Desk {
+    fn new(recipients: RecipientLabels, named: &[&str]) -> Self {
+        let causes = Causes(vec![(
+            "malware".to_owned(),
+            regex::Regex::new("virus").unwrap(),
+        )]);
+        let named: Vec<_> = named.iter().map(|text| id(text)).collect();
+        let view = |label: &str| SenderView {
+            label: label.to_owned(),
+            keep_ended: Duration::from_hours(24),
+            poll_interval: Duration::from_mins(1),
+            names: HashMap::new(),
+        };
+        let senders = [(ADA, "z"), (BOB, "a")];
+        Self {
+            ledger: Ledger::new(ledger::Settings {
+                causes,
+                recipients,
+                senders: vec![
+                    (SenderId::new("prod", ADA), watching(named)),
+                    (SenderId::new("prod", BOB), watching(Vec::new())),
+                ],
+            }),
+            settings: Settings {
+                transfers: true,
+                max_transfers: 0,
+                max_recipients: 0,
+                expiring_within: Duration::from_hours(24),
+                stale_after: Duration::from_mins(15),
+                senders: senders
+                    .map(|(address, label)| (SenderId::new("prod", address), view(label)))
+                    .into(),
+            },
+            places: Places::default(),
+        }
+    }
+
+    fn observe(&mut self, sender: &str, seconds: i64, finding: Finding) {
+        let observation = Observation {
+            sender: SenderId::new("prod", sender),
+            at: at(seconds),
+            finding,
+        };
+        self.ledger.apply(observation);
+    }
+
+    /// A round that listed `transfers` ends at `seconds`.
+    fn round(&mut self, sender: &str, seconds: i64, transfers: Vec<Transfer>) {
+        let singly = transfers.clone();
+        self.observe(sender, seconds, Finding::Listed(transfers));
+        for reading in singly {
+            self.observe(sender, seconds, Finding::Inspected(reading));
+        }
+        self.end_round(sender, seconds, None);
+    }
+
+    fn end_round(&mut self, sender: &str, seconds: i64, failure: Option<Reason>) {
+        let round = Round {
+            failure,
+            clock_offset: None,
+            verified_until: Verification::Valid { until: None },
+        };
+        self.observe(sender, seconds, Finding::RoundEnded(round));
+    }
+
+    fn families(&mut self, seconds: i64) -> Vec<Family> {
+        gather(&self.ledger, &self.settings, &mut self.places, at(seconds))
+    }
+
+    /// The samples of `metric` as `label,label value`.
+    fn samples(&mut self, seconds: i64, metric: &Metric) -> Vec<String> {
+        let families = self.families(seconds);
+        let family = families.iter().find(|family| family.name == metric.name);
+        let family = family.unwrap_or_else(|| panic!("{} is gathered", metric.name));
+        family.samples.iter().map(told).collect()
+    }
+
+    /// The value of the one sample that has all of `labels`.
+    fn value(&mut self, seconds: i64, metric: &Metric, labels: &str) -> Option<String> {
+        let samples = self.samples(seconds, metric);
+        let mut values = samples.iter().filter_map(|sample| {
+            let (own, value) = sample.rsplit_once(' ').unwrap();
+            let own: BTreeSet<_> = own.split(',').collect();
+            let wanted = labels.split(',').all(|label| own.contains(label));
+            wanted.then(|| value.to_owned())
+        });
+        let value = values.next();
+        assert_eq!(values.next(), None, "{labels} names one sample");
+        value
+    }
+
+    /// The names of the families that have samples.
+    fn names(&mut self, seconds: i64) -> BTreeSet<String> {
+        let families = self.families(seconds);
+        let shown = families.iter().filter(|family| !family.samples.is_empty());
+        shown.map(|family| family.name.to_string()).collect()
+    }
+
+    /// The tracking ids that have families of their own.
+    fn shown(&mut self, seconds: i64) -> Vec<String> {
+        let samples = self.samples(seconds, &super::catalog::TRANSFER_INFO);
+        let id = |sample: String| sample.split(',').nth(2).unwrap().to_owned();
+        samples.into_iter().map(id).collect()
+    }
+}
+
+fn told(sample: &crate::exposition::Sample) -> String {
+    let labels = sample.labels.iter().map(|(_, value)| value.as_str());
+    let labels: Vec<_> = labels.collect();
+    let value = match &sample.value {
+        Value::Number(value) => value.to_string(),
+        Value::Count(value) => value.to_string(),
+        Value::Histogram { count, .. } => format!("count={count}"),
+    };
+    format!("{} {value}", labels.join(","))
+}
+
+/// A reading that tells the state and nothing else.
+fn untold(text: &str, state: State) -> Transfer {
+    Transfer {
+        state: Some(state),
+        ..Transfer::untold(id(text))
+    }
+}
+
+/// A reading that tells everything: one recipient, one file, nothing wrong,
+/// nothing retrieved, expires an hour after the beginning.
+fn calm(text: &str, state: State) -> Transfer {
+    Transfer {
+        id: id(text),
+        state: Some(state),
+        warnings: Some(false),
+        eml_creation_failed: Some(false),
+        sender_notification_failed: Some(false),
+        files: Some(vec![File {
+            id: "f".into(),
+            removed: Some(false),
+            removal_cause: None,
+        }]),
+        recipients: Some(vec![recipient("r", "Eve@Example.org", 0)]),
+        expires_at: Some(at(3600)),
+        size_bytes: Some(1),
+    }
+}
+
+/// A recipient who has downloaded the file `times` times.
+fn recipient(id: &str, mail: &str, times: usize) -> Recipient {
+    let download = Retrieval {
+        at: Some(at(0) - SignedDuration::from_secs(1)),
+        method: Method::Downloaded,
+    };
+    Recipient {
+        id: id.into(),
+        mail: Some(mail.into()),
+        notification_failed: Some(false),
+        downloads: Some(vec![FileDownloads {
+            file: "f".into(),
+            retrievals: Some(vec![download; times]),
+        }]),
+    }
+}
