@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod faults;
 mod judges;
+mod limits;
 mod rig;
 mod truth;
 mod web;
