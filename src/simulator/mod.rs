@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::net::{self, Body};
+use crate::net::{self, Body, Places};
 use world::World;
 
 /// A larger request body is refused.
@@ -127,7 +127,7 @@ impl Simulator {
     /// Never.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let world = self.world;
-        net::serve(self.listener, stop, move |request| {
+        net::serve(self.listener, Places::of_process(), stop, move |request| {
             answer(world.clone(), request)
         })
         .await;

@@ -3,13 +3,8 @@
 //! **Invariants.** An answer of the API has the simulated date, never the real
 //! one.
 
-use std::{
-    convert::Infallible,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::{
     Response, StatusCode,
     header::{CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
@@ -17,7 +12,7 @@ use hyper::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::net::Body;
+use crate::net::{self, Body};
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -46,7 +41,7 @@ impl Reply {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(whole(self.body));
+        let mut response = Response::new(net::body([self.body.into()]));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -71,11 +66,4 @@ fn http_date(at: Timestamp) -> Option<HeaderValue> {
     let since = Duration::try_from(at.duration_since(Timestamp::UNIX_EPOCH)).ok()?;
     let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH.checked_add(since)?);
     HeaderValue::from_str(&text).ok()
-}
-
-/// A whole body, in the form that may also break.
-fn whole(body: Vec<u8>) -> Body {
-    http_body_util::Full::new(Bytes::from(body))
-        .map_err(|never: Infallible| match never {})
-        .boxed()
 }

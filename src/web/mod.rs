@@ -6,12 +6,15 @@
 mod landing;
 mod routes;
 
+use std::sync::Arc;
+
+use hyper::{Request, body::Incoming};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use routes::Routes;
 
-use crate::net;
+use crate::net::{self, Places};
 
 /// Serves `routes` on every listener until `stop`.
 ///
@@ -22,14 +25,21 @@ pub async fn serve(
     routes: Routes,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let places = Places::of_process();
     let mut loops = tokio::task::JoinSet::new();
     for listener in listeners {
         let routes = routes.clone();
-        loops.spawn(net::serve(listener, stop.clone(), move |request| {
+        let answer = move |request: Request<Incoming>| {
             let path = request.uri().path();
             let response = routes.answer(request.method(), path, request.headers());
             async move { response }
-        }));
+        };
+        loops.spawn(net::serve(
+            listener,
+            Arc::clone(&places),
+            stop.clone(),
+            answer,
+        ));
     }
     while let Some(ended) = loops.join_next().await {
         ended?;

@@ -9,7 +9,6 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
@@ -21,7 +20,7 @@ use hyper::{
 use super::landing;
 use crate::{
     exposition::{Shelf, negotiate, registry},
-    net::Body,
+    net::{self, Body},
     status::Board,
     telemetry::Telemetry,
 };
@@ -47,7 +46,8 @@ pub struct Routes {
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
-    body: Bytes,
+    /// The parts of the body, one after the other.
+    body: Vec<Bytes>,
     /// Another `Accept` may get another answer.
     is_negotiated: bool,
 }
@@ -75,7 +75,7 @@ impl Routes {
             "/" => Some(Answer {
                 status: StatusCode::OK,
                 content_type: HTML,
-                body: landing::page(&self.board.read(), &self.telemetry_path).into(),
+                body: vec![landing::page(&self.board.read(), &self.telemetry_path).into()],
                 is_negotiated: false,
             }),
             "/-/healthy" => Some(Answer::text(StatusCode::OK, "Healthy\n")),
@@ -90,36 +90,35 @@ impl Routes {
     fn metrics(&self, headers: &HeaderMap) -> Answer {
         let format = negotiate(headers);
         let protocol = format.protocol;
-        let mut body = self.shelf.take().body(protocol).to_vec();
-        protocol.write(&registry::gather(self.telemetry.registry()), &mut body);
-        body.extend_from_slice(protocol.end());
+        let mut own = Vec::new();
+        protocol.write(&registry::gather(self.telemetry.registry()), &mut own);
+        own.extend_from_slice(protocol.end());
         Answer {
             status: StatusCode::OK,
             content_type: format.content_type(),
-            body: body.into(),
+            body: vec![self.shelf.take().body(protocol).clone(), own.into()],
             is_negotiated: true,
         }
     }
 }
 
 impl Answer {
-    const fn text(status: StatusCode, body: &'static str) -> Self {
+    fn text(status: StatusCode, body: &'static str) -> Self {
         Self {
             status,
             content_type: PLAIN,
-            body: Bytes::from_static(body.as_bytes()),
+            body: vec![Bytes::from_static(body.as_bytes())],
             is_negotiated: false,
         }
     }
 
     fn respond(self, method: &Method) -> Response<Body> {
-        let length = self.body.len();
+        let length = self.body.iter().map(Bytes::len).sum();
         let body = match *method {
-            Method::HEAD => Bytes::new(),
+            Method::HEAD => Vec::new(),
             _ => self.body,
         };
-        let body = Full::new(body).map_err(|never| match never {}).boxed();
-        let mut response = Response::new(body);
+        let mut response = Response::new(net::body(body));
         *response.status_mut() = self.status;
         set_headers(response.headers_mut(), self.content_type, length);
         if self.is_negotiated {

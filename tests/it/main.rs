@@ -15,6 +15,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod judges;
+mod limits;
 mod metrics;
 mod oracle;
 mod process;

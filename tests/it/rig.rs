@@ -218,6 +218,18 @@ pub struct Exporter {
 impl Exporter {
     /// Starts the exporter with a configuration.
     pub async fn start(config: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(BINARY), config, arguments).await
+    }
+
+    /// The same for a process that may have this many files open.
+    pub async fn with_open_files(count: u64, config: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, BINARY]);
+        Self::spawn(shell, config, &[]).await
+    }
+
+    async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let file = write(directory.path(), "exporter.toml", config);
         let fixed = [
@@ -226,7 +238,8 @@ impl Exporter {
             "--web.listen-address",
             "127.0.0.1:0",
         ];
-        let process = Process::start(&[&fixed, arguments].concat());
+        command.args([&fixed, arguments].concat());
+        let process = Process::spawn(command);
         let url = address(&process).await;
         Self {
             process,

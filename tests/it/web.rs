@@ -1,5 +1,7 @@
 //! Paths, methods and headers.
 
+use std::io::{Read, Write};
+
 use reqwest::{Client, Method};
 
 use crate::rig::{Exporter, Server};
@@ -106,16 +108,19 @@ async fn nonsense_on_the_socket_harms_nobody() {
     let address = exporter.url.strip_prefix("http://").unwrap();
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1000));
-    for nonsense in [
-        "\0\u{ff}\u{fe}",
-        "GET\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
-        &long,
-        &many,
+    for (nonsense, status) in [
+        ("\0\u{ff}\u{fe}", 400),
+        ("GET\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 400),
+        (&long, 431),
+        (&many, 431),
     ] {
         let mut socket = std::net::TcpStream::connect(address).unwrap();
-        // The exporter may hang up before it has read everything.
-        drop(std::io::Write::write_all(&mut socket, nonsense.as_bytes()));
+        socket.write_all(nonsense.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let begin = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&begin), "{nonsense:.20}: {answer}");
     }
     assert_eq!(exporter.get("/-/healthy").await, "Healthy\n");
     assert!(!exporter.samples().await.is_empty());

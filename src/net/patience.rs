@@ -1,0 +1,150 @@
+//! How long a peer may keep a connection waiting.
+//!
+//! A request must be whole in time, an answer must be taken at a least pace,
+//! and between requests a connection may rest for a while. So nobody holds a
+//! place for ever by sending or taking one byte now and then.
+//!
+//! **Invariants.** Pure: instants go in, deadlines come out. Whenever the peer
+//! is waited for there is a deadline, and when we are at work there is none.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A new connection must begin its request in this time, and a request that
+/// has begun must be complete in this time. Requests here are one packet, so
+/// this is generous to any network that still works.
+pub(super) const REQUEST: Duration = Duration::from_secs(10);
+
+/// How long a connection may rest between requests. Prometheus itself hangs up
+/// after 5 min, and who hangs up second never loses a request to the race.
+pub(super) const REST: Duration = Duration::from_mins(6);
+
+/// In this time a peer that makes us wait must take at least [`STEP`] bytes of
+/// its answer, or all that is left. Scrapes usually time out after 10 s.
+pub(super) const STEP_TIME: Duration = Duration::from_secs(30);
+
+/// See [`STEP_TIME`]: about 2 kB/s, slower than any link that can scrape.
+pub(super) const STEP: usize = 64 * 1024;
+
+/// How long we listen on after hanging up, so that the peer reads our answer
+/// before the system tells it that its unread bytes were dropped.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// Nothing of a request has come, since we first looked.
+    Rest {
+        since: Option<Instant>,
+        at_most: Duration,
+    },
+    /// A request has begun.
+    Request { since: Instant },
+    /// An answer is on its way.
+    Answer,
+    /// We have hung up.
+    Closing { since: Instant },
+}
+
+/// What a connection has waited for, and since when.
+#[derive(Debug)]
+pub(super) struct Patience {
+    stage: Stage,
+    /// Since when the peer keeps us waiting for its bytes.
+    reading: Option<Instant>,
+    /// Since when the peer keeps us waiting to take ours.
+    writing: Option<Instant>,
+    /// The beginning of the present step of the answer, and what was taken of
+    /// it.
+    step: Option<(Instant, usize)>,
+}
+
+impl Patience {
+    /// For a connection that was accepted `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            stage: Stage::Rest {
+                since: Some(now),
+                at_most: REQUEST,
+            },
+            // Nobody is waited for before we have looked.
+            reading: None,
+            writing: None,
+            step: None,
+        }
+    }
+
+    /// Since when the peer keeps us waiting; none while we are at work.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.writing.or(self.reading)
+    }
+
+    /// Since when the peer keeps us waiting to take its answer.
+    pub(super) fn writing_since(&self) -> Option<Instant> {
+        self.writing
+    }
+
+    /// There is nothing to read yet; the answer is when to give up.
+    pub(super) fn wants_bytes(&mut self, now: Instant) -> Instant {
+        let (since, at_most) = match &mut self.stage {
+            Stage::Rest { since, at_most } => (*since.get_or_insert(now), *at_most),
+            Stage::Request { since } => (*since, REQUEST),
+            // The rest of a request that was answered before it was whole.
+            Stage::Answer => (*self.reading.get_or_insert(now), REQUEST),
+            Stage::Closing { since } => (*since, LINGER),
+        };
+        self.reading = Some(since);
+        since + at_most
+    }
+
+    /// Bytes came.
+    pub(super) fn got_bytes(&mut self, now: Instant) {
+        self.reading = None;
+        if let Stage::Rest { .. } = self.stage {
+            self.stage = Stage::Request { since: now };
+        }
+    }
+
+    /// The answer is there and will now be written.
+    pub(super) fn answered(&mut self) {
+        self.stage = Stage::Answer;
+    }
+
+    /// Nothing can be written yet; the answer is when to give up.
+    pub(super) fn wants_room(&mut self, now: Instant) -> Instant {
+        let (since, _) = *self.step.get_or_insert((now, 0));
+        self.writing = Some(since);
+        since + STEP_TIME
+    }
+
+    /// `count` bytes were taken.
+    pub(super) fn took_bytes(&mut self, count: usize) {
+        self.writing = None;
+        self.step = self
+            .step
+            .map(|(since, taken)| (since, taken.saturating_add(count)))
+            .filter(|(_, taken)| *taken < STEP);
+    }
+
+    /// All that was to be written is taken.
+    pub(super) fn took_all(&mut self) {
+        self.writing = None;
+        self.step = None;
+        if let Stage::Answer = self.stage {
+            self.reading = None;
+            self.stage = Stage::Rest {
+                since: None,
+                at_most: REST,
+            };
+        }
+    }
+
+    /// We hang up; true if the peer was not at the end of a request, so that
+    /// more of it may come.
+    pub(super) fn hang_up(&mut self, now: Instant) -> bool {
+        let is_amid = matches!(self.stage, Stage::Request { .. } | Stage::Answer);
+        self.stage = Stage::Closing { since: now };
+        is_amid
+    }
+}
