@@ -1,8 +1,9 @@
 //! What is wrong with a configuration, and what would be right.
 //!
-//! **Invariants.** Never holds the value of a secret.
+//! **Invariants.** Never holds the value of a secret. One line, whatever the
+//! file quotes.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// One problem at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,13 @@ impl fmt::Display for Problem {
             wrong,
             remedy,
         } = self;
-        write!(f, "{line}: {key}: {wrong}; {remedy}")
+        for c in format!("{line}: {key}: {wrong}; {remedy}").chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -104,3 +104,12 @@ fn every_problem_is_told_in_one_run_with_its_line() {
     );
     assert!(!error.contains("secret-canary"), "{error}");
 }
+
+#[test]
+fn a_file_nested_beyond_reason_is_a_problem() {
+    for (open, close) in [("[", "]"), ("{a=", "}")] {
+        let text = format!("a = {}{}\n", open.repeat(100_000), close.repeat(100_000));
+        let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+        assert!(error.to_string().starts_with("x.toml:1: syntax: "));
+    }
+}
