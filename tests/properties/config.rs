@@ -1,5 +1,5 @@
 //! Configurations: any text gives settings or problems, each at a line that
-//! the file has, and no problem tells anything of a client id.
+//! the file has, and no problem tells anything of a secret.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub fn config(data: &[u8]) {
         assert!((1..=lines).contains(line), "{problem}");
         assert!(!problem.contains(char::is_control), "{problem:?}");
     }
-    // With other client ids of the same length nothing else is told.
+    // With other secrets of the same length nothing else is told.
     if !quotes_itself(&text) {
         assert_eq!(problems, self::problems(&masked(&text)));
     }
@@ -46,7 +46,8 @@ fn problems(text: &str) -> Vec<(usize, String)> {
     problems.collect()
 }
 
-/// The same text with other client ids, letter for letter.
+/// The same text with other secrets, letter for letter. A secret may stand by
+/// mistake where the name of its file should.
 fn masked(text: &str) -> String {
     let mask = |c: char| match c {
         'z' => 'y',
@@ -60,9 +61,9 @@ fn masked(text: &str) -> String {
         let value = value.trim();
         let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
         match inner {
-            Some(id) if key.trim() == "client_id" && !id.contains(['"', '\\']) => {
-                let id: String = id.chars().map(mask).collect();
-                line.replacen(value, &format!("\"{id}\""), 1)
+            Some(secret) if is_secret(key.trim(), secret) => {
+                let other: String = secret.chars().map(mask).collect();
+                line.replacen(value, &format!("\"{other}\""), 1)
             }
             _ => line.to_owned(),
         }
@@ -71,11 +72,19 @@ fn masked(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Whether what looks like a client id stands in a text of many lines.
+fn is_secret(key: &str, value: &str) -> bool {
+    let is_id = value.len() >= 50 && value.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_secret = matches!(key, "client_id" | "recipient_hash_key");
+    let is_plain = !value.contains(['"', '\\']);
+    let is_mistake = is_id && matches!(key, "client_id_file" | "recipient_hash_key_file");
+    is_plain && (is_secret || is_mistake)
+}
+
+/// Whether what looks like a secret stands in a text of many lines.
 fn quotes_itself(text: &str) -> bool {
     fn quotes(value: &Value) -> bool {
         match value {
-            Value::String(text) => text.contains("client_id"),
+            Value::String(text) => text.contains("client_id") || text.contains("hash_key"),
             Value::Array(items) => items.iter().any(quotes),
             Value::Table(table) => table.values().any(quotes),
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => false,
