@@ -42,6 +42,8 @@ pub(super) struct Agenda {
 struct Watched {
     state: Option<State>,
     reads: u32,
+    /// The last listing had it.
+    is_listed: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
@@ -214,10 +216,11 @@ impl Agenda {
     }
 
     fn list_one(&mut self, transfer: &Transfer, now: Instant) {
-        let Some(watched) = self.watched.get(&transfer.id) else {
+        let Some(watched) = self.watched.get_mut(&transfer.id) else {
             self.watch(transfer, now);
             return;
         };
+        watched.is_listed = true;
         let has_changed = transfer.state.is_some() && transfer.state != watched.state;
         let had_ended = watched.state.is_some_and(State::is_final);
         // The state is left as it was read: the read that is due now tells.
@@ -232,6 +235,7 @@ impl Agenda {
         let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
+            is_listed: true,
             ..Watched::default()
         };
         self.watched.insert(transfer.id.clone(), watched);
@@ -241,21 +245,26 @@ impl Agenda {
     }
 
     /// Only a single read says that a transfer vanished, so what the listing
-    /// misses is read; what had ended is forgotten.
+    /// misses is read; what had ended is forgotten. A named transfer need not
+    /// be listed at all, so it is read when the listing loses it.
     fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
         let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
         let named: HashSet<_> = self.plan.named.iter().collect();
-        let missing: Vec<_> = self
-            .watched
-            .iter()
-            .filter(|(id, _)| !listed.contains(id) && !named.contains(id))
-            .map(|(id, watched)| (id.clone(), *watched))
-            .collect();
-        for (id, watched) in missing {
-            if watched.state.is_some_and(State::is_final) {
-                self.watched.remove(&id);
-            } else {
+        let mut missing = Vec::new();
+        for (id, watched) in &mut self.watched {
+            if listed.contains(id) {
+                continue;
+            }
+            let was_listed = std::mem::take(&mut watched.is_listed);
+            if was_listed || !named.contains(id) {
+                missing.push((id.clone(), watched.state.is_some_and(State::is_final)));
+            }
+        }
+        for (id, has_ended) in missing {
+            if !has_ended {
                 self.push_quick(now, id);
+            } else if !self.plan.named.contains(&id) {
+                self.watched.remove(&id);
             }
         }
     }
