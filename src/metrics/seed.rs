@@ -347,7 +347,7 @@ const STATUS: &[Row] = &[
         "status.recipients[].id",
         &[&TRANSFER_RECIPIENTS],
         &["recipient_id"],
-        "no label: it is new for each transfer",
+        "no label: it is new for each transfer; in logs at debug only",
     ),
     row(
         "status.recipients[].notificationFailed",
