@@ -126,7 +126,7 @@ struct SimulateArgs {
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     senders: usize,
     /// How many transfers there are at the start, in all
-    #[arg(long, value_name = "N", default_value = "48")]
+    #[arg(long, value_name = "N", default_value = "48", value_parser = population)]
     transfers: usize,
     /// What people do with each active transfer in a simulated hour, beside
     /// what always happens
@@ -223,6 +223,13 @@ fn speed(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok();
     speed
         .filter(|speed| (0.0..=1e6).contains(speed))
+        .ok_or_else(|| "write a number from 0 to 1000000".to_owned())
+}
+
+fn population(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok();
+    count
+        .filter(|count| *count <= 1_000_000)
         .ok_or_else(|| "write a number from 0 to 1000000".to_owned())
 }
 

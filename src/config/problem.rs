@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and what would be right.
 //!
-//! **Invariants.** Never holds the value of a secret.
+//! **Invariants.** Never holds the value of a secret. One line, whatever the
+//! file quotes.
 
 use std::fmt::{self, Write};
 

@@ -128,19 +128,25 @@ fn show<'a>(
         .presence
         .and_then(|presence| presence.round.clock_offset);
     let offset = SignedDuration::try_from_secs_f64(offset.unwrap_or_default()).ok()?;
-    let stale_after = settings
-        .stale_after
-        .max(view.poll_interval.saturating_mul(3));
-    let stale_after = SignedDuration::try_from(stale_after).unwrap_or(SignedDuration::MAX);
-    let good_at = book.presence.and_then(|presence| presence.good_at);
     Some(Shown {
         id,
         server: id.server(),
         view,
         book,
         now: now.checked_add(offset).unwrap_or(now),
-        is_stale: good_at.is_none_or(|at| now.duration_since(at) > stale_after),
+        is_stale: is_stale(book, view, settings, now),
     })
+}
+
+/// Whether the sender's last good round is so old, or there was none, that its
+/// gauges are not shown.
+pub fn is_stale(book: &Book, view: &SenderView, settings: &Settings, now: Timestamp) -> bool {
+    let longest = settings
+        .stale_after
+        .max(view.poll_interval.saturating_mul(3));
+    let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
+    let good_at = book.presence.and_then(|presence| presence.good_at);
+    good_at.is_none_or(|at| now.duration_since(at) > longest)
 }
 
 #[cfg(test)]

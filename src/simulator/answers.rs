@@ -12,10 +12,15 @@ use super::{
     transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way},
 };
 
+/// Whether the recipients of a transfer are to, cc or bcc, in turn.
+const KINDS: [u8; 4] = [0, 0, 1, 2];
+
 /// What an answer needs beside the transfer.
 pub(super) struct Frame<'a> {
     pub(super) sender: &'a str,
     pub(super) base_url: &'a str,
+    /// `Accept-Language`.
+    pub(super) language: &'a str,
     pub(super) quirks: Quirks,
     pub(super) dice: &'a mut StdRng,
 }
@@ -25,7 +30,8 @@ impl Frame<'_> {
     pub(super) fn status(&mut self, transfer: &SimTransfer) -> Value {
         let recipient = |recipient| self.recipient_status(transfer, recipient);
         let recipients = transfer.recipients.iter().map(recipient).collect();
-        let files = transfer.files.iter().map(file_status).collect();
+        let file = |file| file_status(file, self.language);
+        let files = transfer.files.iter().map(file).collect();
         json!({
             "transfer": self.session(transfer),
             "status": {
@@ -57,20 +63,28 @@ impl Frame<'_> {
     /// `data.transfer`: the session's fields (contract 4.2).
     fn session(&mut self, transfer: &SimTransfer) -> Value {
         let letter = &transfer.letter;
-        let mail = |recipient: &SimRecipient| json!({"mail": recipient.mail});
-        let to = transfer.recipients.iter().map(mail).collect();
+        let [to, cc, bcc] = [0, 1, 2].map(|kind| {
+            let own = transfer.recipients.iter().zip(KINDS.iter().cycle());
+            let own = own.filter(|(_, of)| **of == kind);
+            own.map(|(recipient, _)| json!({"mail": recipient.mail}))
+                .collect()
+        });
         let file = |file| self.session_file(transfer, file);
         let files = transfer.files.iter().map(file).collect();
         let is_over = transfer.stage.is_deleted();
         json!({
             "sender": {"name": letter.sender_name, "phone": letter.sender_phone},
-            "recipients": {"to": self.list(transfer, to), "cc": [], "bcc": []},
+            "recipients": {
+                "to": self.list(transfer, to),
+                "cc": self.list(transfer, cc),
+                "bcc": self.list(transfer, bcc),
+            },
             "files": self.list(transfer, files),
             "fileChecksumAlgorithm": "SHA256",
             "expirationDate": date(transfer.expires_at),
             "securityMode": {
                 "name": "ONE_TIME_PASSWORD",
-                "config": {"passwordMode": "MANUAL", "password": letter.password},
+                "config": {"passwordMode": password_mode(transfer), "password": letter.password},
             },
             "notificationMessage": {
                 "subject": (!is_over).then_some(&letter.subject),
@@ -120,13 +134,20 @@ impl Frame<'_> {
         json!({
             "mail": recipient.mail,
             "id": recipient.id,
-            "downloadUrl": format!(
-                "{}/download?id={}&password={}",
-                self.base_url, recipient.id, recipient.password
-            ),
+            "downloadUrl": self.download_url(transfer, recipient),
             "notificationFailed": recipient.notification_failed,
             "fileDownloads": self.list(transfer, downloads),
         })
+    }
+
+    /// With the password only where the recipient needs none (contract 4.1).
+    fn download_url(&self, transfer: &SimTransfer, recipient: &SimRecipient) -> String {
+        let url = format!("{}/download?id={}", self.base_url, recipient.id);
+        if password_mode(transfer) == "NONE" {
+            format!("{url}&password={}", recipient.password)
+        } else {
+            url
+        }
     }
 
     /// A list in any order, or null where that is the quirk. Once a transfer
@@ -140,11 +161,33 @@ impl Frame<'_> {
     }
 }
 
-fn file_status(file: &SimFile) -> Value {
+/// The password mode of a transfer: each comes, by the last letter of its id.
+fn password_mode(transfer: &SimTransfer) -> &'static str {
+    match transfer.id.bytes().last().unwrap_or_default() % 3 {
+        0 => "NONE",
+        1 => "GENERATED",
+        _ => "MANUAL",
+    }
+}
+
+/// The cause in the language that was asked for, as far as the server has it.
+fn file_status(file: &SimFile, language: &str) -> Value {
+    let cause = file.removed.as_deref().map(|cause| match cause {
+        "A virus was found in this file." if language.starts_with("de") => {
+            "In dieser Datei wurde ein Virus gefunden."
+        }
+        "This type of file is not permitted." if language.starts_with("de") => {
+            "Dieser Dateityp ist nicht erlaubt."
+        }
+        "The file could not be processed." if language.starts_with("de") => {
+            "Die Datei konnte nicht verarbeitet werden."
+        }
+        other => other,
+    });
     json!({
         "id": file.id,
         "removed": file.removed.is_some(),
-        "removalCause": file.removed,
+        "removalCause": cause,
     })
 }
 

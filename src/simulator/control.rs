@@ -60,6 +60,11 @@ struct Clock {
     speed: Option<f64>,
 }
 
+/// A body that says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 type Outcome = Result<(u16, Value), (u16, String)>;
 
 /// Answers a request of the control API.
@@ -67,10 +72,13 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> Reply {
     life::live(world);
     let path = asked.uri.path().to_owned();
     let segments: Vec<_> = path.split('/').skip(2).collect();
-    match route(world, asked, &segments) {
-        Ok((status, body)) => Reply::json(status, &body),
-        Err((status, error)) => Reply::json(status, &json!({"error": error})),
-    }
+    let (status, body) = match route(world, asked, &segments) {
+        Ok((status, body)) => (status, body),
+        Err((status, error)) => (status, json!({"error": error})),
+    };
+    let mut reply = Reply::json(status, &body);
+    reply.date = Some(world.now());
+    reply
 }
 
 fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
@@ -80,6 +88,7 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
         ["totals"] if get => Ok((200, truth::totals(world))),
         ["secrets"] if get => Ok((200, secrets::of_world(world))),
         ["mark"] if post => {
+            let Nothing {} = body(asked)?;
             world.mark();
             Ok((200, json!({})))
         }
@@ -89,7 +98,12 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
         ["requests"] if get => Ok((200, json!(world.requests))),
         ["faults"] if get => Ok((200, json!(world.faults.list()))),
         ["faults"] if asked.method == Method::PUT => {
-            world.faults.set(body::<Vec<Fault>>(asked)?);
+            let faults: Vec<Fault> = body(asked)?;
+            faults
+                .iter()
+                .try_for_each(Fault::check)
+                .map_err(|wrong| (400, wrong))?;
+            world.faults.set(faults);
             Ok((200, json!(world.faults.list())))
         }
         ["quirks"] if get => Ok((200, json!(world.quirks))),
@@ -149,6 +163,12 @@ fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
             return Err((400, error.to_owned()));
         }
     };
+    let is_empty = |count: Option<usize>| count == Some(0);
+    let (files, recipients) = (wanted.files.as_ref(), wanted.recipients.as_ref());
+    if is_empty(files.map(Vec::len)) || is_empty(recipients.map(Vec::len)) {
+        let error = "a transfer has a file and a recipient at least";
+        return Err((400, error.to_owned()));
+    }
     if let Some(files) = wanted.files {
         plan.files = files.into_iter().map(|f| (f.name, f.size)).collect();
     }
@@ -173,8 +193,10 @@ fn happen(world: &mut World, id: &str, event: &str, which: &Which) -> Outcome {
     let position = world.index.find(id);
     let position = position.ok_or((404, "there is no such transfer".to_owned()))?;
     let now = world.now();
-    if event == "fail" {
-        let files = world.transfers.get(position).map_or(0, |t| t.files.len());
+    let transfer = world.transfers.get(position);
+    let is_processing = transfer.is_some_and(|t| t.stage == Stage::Processing);
+    if event == "fail" && is_processing {
+        let files = transfer.map_or(0, |t| t.files.len());
         for file in 0..files {
             // One that is removed already stays so.
             drop(world.happen(position, &removal(file, which), now));

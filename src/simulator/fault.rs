@@ -23,6 +23,20 @@ use serde_json::json;
 use super::reply::Reply;
 use crate::net::Body;
 
+/// The endpoints that a fault may be for, as they are counted.
+const ENDPOINTS: [&str; 7] = [
+    "clients",
+    "api_status",
+    "verification",
+    "verification_token",
+    "transfers",
+    "transfer_status",
+    "other",
+];
+
+/// More would only try the memory of the simulator.
+const MOST_BYTES: usize = 1024 * 1024 * 1024;
+
 /// The faults in force.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -38,7 +52,7 @@ pub(super) struct Fault {
     /// Only for so many answers.
     #[serde(default)]
     times: Option<u64>,
-    /// For `status`.
+    /// For `status` and `html`.
     #[serde(default)]
     status: Option<u16>,
     /// For `status`.
@@ -96,6 +110,25 @@ impl Faults {
 }
 
 impl Fault {
+    /// What is wrong with the fault, if something is: a fault that never comes
+    /// would make a test believe that it was met.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let known = |endpoint: &String| ENDPOINTS.contains(&endpoint.as_str());
+        if !self.endpoint.as_ref().is_none_or(known) {
+            return Err(format!("endpoint is one of {}", ENDPOINTS.join(", ")));
+        }
+        if !self
+            .status
+            .is_none_or(|status| (200..600).contains(&status))
+        {
+            return Err("status is from 200 to 599".to_owned());
+        }
+        if self.bytes.is_some_and(|bytes| bytes > MOST_BYTES) {
+            return Err(format!("bytes are at most {MOST_BYTES}"));
+        }
+        Ok(())
+    }
+
     /// Whether the fault is that no token is good any more.
     pub(super) fn expires_tokens(&self) -> bool {
         self.kind == Kind::ExpiredToken
@@ -119,7 +152,11 @@ impl Fault {
             Kind::Stall => return cut(reply, After::Silence),
             Kind::Reset => return cut(reply, After::Break),
             Kind::Truncated => reply.body.truncate(reply.body.len() / 2),
-            Kind::Html => reply.body = format!("<html><body>{quote}</body></html>").into_bytes(),
+            Kind::Html => {
+                reply.status = self.status.unwrap_or(reply.status);
+                reply.content_type = "text/html";
+                reply.body = format!("<html><body>{quote}</body></html>").into_bytes();
+            }
             Kind::Oversized => {
                 let bytes = self.bytes.unwrap_or(32 * 1024 * 1024);
                 reply.body.resize(bytes.max(reply.body.len()), b' ');

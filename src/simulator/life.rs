@@ -40,6 +40,12 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
     let mut ages: Vec<_> = (0..transfers).map(age).collect();
     ages.sort();
     for (n, age) in ages.into_iter().rev().enumerate() {
+        // What is still processing has begun just now.
+        let age = if n % 12 == 0 {
+            SignedDuration::ZERO
+        } else {
+            age
+        };
         let begun = now.checked_sub(age).unwrap_or(now);
         let mut plan = world.plan();
         plan.retention = Duration::from_secs(world.rng.random_range(90_000..900_000));
@@ -89,6 +95,8 @@ pub(super) fn live(world: &mut World) {
             by_chance(world, at, step);
         }
     }
+    // What is due within the step that has begun comes now, not at its end.
+    by_the_clock(world, now);
 }
 
 fn by_the_clock(world: &mut World, at: Timestamp) {

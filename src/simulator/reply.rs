@@ -18,6 +18,7 @@ use crate::net::{self, Body};
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
+    pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
     pub(super) date: Option<Timestamp>,
     pub(super) retry_after: Option<u64>,
@@ -28,6 +29,7 @@ impl Reply {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
+            content_type: "application/json",
             body: body.to_string().into_bytes(),
             date: None,
             retry_after: None,
@@ -45,8 +47,8 @@ impl Reply {
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(CONTENT_TYPE, json);
+        let content_type = HeaderValue::from_static(self.content_type);
+        headers.insert(CONTENT_TYPE, content_type);
         if let Some(date) = self.date.and_then(http_date) {
             headers.insert(DATE, date);
         }

@@ -88,7 +88,7 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Value, R
         }
         ["api", "users", address, "transfers", id] if get => {
             let caller = verified(world, asked, address)?;
-            status(world, &caller, id).map(|status| data(&status))
+            status(world, asked, &caller, id).map(|status| data(&status))
         }
         _ => Err((404, 1006, "Endpoint does not exist.")),
     }
@@ -154,6 +154,7 @@ fn list(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refu
     let mut frame = Frame {
         sender: &caller.address,
         base_url,
+        language: "",
         quirks: *quirks,
         dice,
     };
@@ -165,7 +166,7 @@ fn list(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refu
     Ok(items.collect())
 }
 
-fn status(world: &mut World, caller: &Caller, id: &str) -> Result<Value, Refusal> {
+fn status(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Value, Refusal> {
     let missing = (404, 2003, "Entity does not exist.");
     let id = percent_decode_str(id).decode_utf8_lossy();
     let position = world.index.find(&id).ok_or(missing)?;
@@ -173,9 +174,12 @@ fn status(world: &mut World, caller: &Caller, id: &str) -> Result<Value, Refusal
     if Some(transfer.sender) != caller.sender {
         return Err(missing);
     }
+    let language = asked.headers.get("accept-language");
+    let language = language.and_then(|language| language.to_str().ok());
     let mut frame = Frame {
         sender: &caller.address,
         base_url: &world.base_url,
+        language: language.unwrap_or_default(),
         quirks: world.quirks,
         dice: &mut world.dice,
     };

@@ -316,6 +316,10 @@ impl SimTransfer {
         if stage == Stage::Processing {
             self.finalized_at = at;
         }
+        if stage == Stage::DeletedByExpiration {
+            // The cleanup task takes only what has expired.
+            self.expires_at = self.expires_at.min(at);
+        }
         if stage.is_final() {
             self.ended_at = Some(at);
         }

@@ -58,7 +58,11 @@ fn write_sender(html: &mut String, sender: &SenderStatus) -> fmt::Result {
         Escaped(&sender.sender),
         last.unwrap_or_default(),
     )?;
-    write_bar(html, &sender.states)?;
+    match (sender.is_stale, sender.last_poll) {
+        (false, _) => write_bar(html, &sender.states)?,
+        (true, Some(_)) => html.write_str("the last numbers are too old to show")?,
+        (true, None) => {}
+    }
     html.write_str("</td></tr>")
 }
 
@@ -114,6 +118,7 @@ mod tests {
                 sender: "<script>\"x\"".to_owned(),
                 up: Some(false),
                 last_poll: None,
+                is_stale: false,
                 failure: Some("timeout"),
                 states: vec![("active", 3), ("failed", 0)],
             }],
@@ -124,5 +129,16 @@ mod tests {
         assert!(html.contains("<td class=\"bad\">timeout</td>"));
         assert!(html.contains("3 active"));
         assert!(!html.contains("0 failed"));
+        let stale = SenderStatus {
+            is_stale: true,
+            last_poll: Some(jiff::Timestamp::UNIX_EPOCH),
+            ..status.senders[0].clone()
+        };
+        let status = Status {
+            senders: vec![stale],
+        };
+        let html = page(&status, "/metrics");
+        assert!(html.contains("too old"));
+        assert!(!html.contains("3 active"));
     }
 }

@@ -3,19 +3,24 @@
 //! **Invariants.** Nobody else changes the ledger or puts a page on the shelf,
 //! so a page is always one consistent state of it.
 
+mod journal;
+
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at},
 };
+
+use journal::Journal;
 
 use crate::{
     clock::Clock,
     exposition::{Page, Shelf},
     ledger::Ledger,
     metrics,
-    model::{Event, Observation, SenderId, TrackingId},
+    model::Observation,
     status::{Board, SenderStatus, Status},
 };
 
@@ -92,7 +97,7 @@ impl Press {
         let now = self.clock.now();
         let families = metrics::gather(ledger, &self.settings, &mut self.places, now);
         self.outlets.shelf.put(Page::render(&families));
-        self.outlets.board.put(status(ledger, &self.settings));
+        self.outlets.board.put(status(ledger, &self.settings, now));
     }
 
     /// At least once an interval of whoever is polled most often.
@@ -103,7 +108,7 @@ impl Press {
     }
 }
 
-fn status(ledger: &Ledger, settings: &metrics::Settings) -> Status {
+fn status(ledger: &Ledger, settings: &metrics::Settings, now: Timestamp) -> Status {
     let senders = ledger.books().filter_map(|(id, book)| {
         let view = settings.senders.get(id)?;
         let states = metrics::states(book).map(|(state, count)| (state.label(), count));
@@ -117,6 +122,7 @@ fn status(ledger: &Ledger, settings: &metrics::Settings) -> Status {
             last_poll: book.presence.map(|presence| presence.at),
             failure: failure.map(crate::model::Reason::label),
             states: states.collect(),
+            is_stale: metrics::is_stale(book, view, settings, now),
         })
     });
     Status {
@@ -126,69 +132,10 @@ fn status(ledger: &Ledger, settings: &metrics::Settings) -> Status {
 
 fn take_in(ledger: &mut Ledger, settings: &metrics::Settings, observation: Observation) {
     let id = observation.sender.clone();
+    let journal = Journal::for_events_of(&observation);
     let happened = ledger.apply(observation);
     let label = settings.senders.get(&id).map(|view| view.label.as_str());
     for (transfer, event) in happened {
-        tell(&id, label.unwrap_or_default(), &transfer, &event);
+        journal.tell(&id, label.unwrap_or_default(), &transfer, &event);
     }
-}
-
-/// One line for each event, its fields named as the labels.
-fn tell(id: &SenderId, sender: &str, transfer: &TrackingId, event: &Event) {
-    let server = id.server();
-    let tracking_id = transfer.as_str();
-    macro_rules! say {
-        ($level:ident, $text:literal $(, $name:ident = $value:expr)*) => {
-            tracing::$level!(server, sender, tracking_id $(, $name = $value)*, $text)
-        };
-    }
-    match event {
-        Event::Appeared => say!(info, "a transfer appeared"),
-        Event::Entered(state) => {
-            say!(info, "a transfer entered a state", state = state.label());
-        }
-        Event::Retrieved {
-            recipient,
-            file,
-            method,
-            times,
-        } => say!(
-            info,
-            "a file was retrieved",
-            method = method.label(),
-            times = times,
-            file_id = file,
-            recipient_id = if_debugging(recipient)
-        ),
-        Event::SenderNotificationFailed => say!(warn, "the upload summary could not be sent"),
-        Event::RecipientNotificationFailed { recipient } => {
-            say!(
-                warn,
-                "a recipient could not be notified",
-                recipient_id = if_debugging(recipient)
-            );
-        }
-        Event::FileRemoved { file, cause } => {
-            let cause = cause.as_deref().unwrap_or_default();
-            say!(warn, "a file was removed", file_id = file, cause = cause);
-        }
-        Event::EmlCreationFailed => say!(warn, "the confidential message could not be created"),
-        Event::EndedUnretrieved(state) => {
-            say!(warn, "a transfer ended unretrieved", state = state.label());
-        }
-        Event::Processed { took } => {
-            say!(
-                info,
-                "a transfer was processed",
-                seconds = took.as_secs_f64()
-            );
-        }
-        Event::Vanished => say!(warn, "a transfer vanished from the server"),
-    }
-}
-
-/// A recipient's id is most of a download address, so it is told only to those
-/// who debug.
-fn if_debugging(text: &str) -> Option<&str> {
-    tracing::enabled!(tracing::Level::DEBUG).then_some(text)
 }

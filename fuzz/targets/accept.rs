@@ -1,0 +1,5 @@
+//! Values of `Accept`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::accept(data));

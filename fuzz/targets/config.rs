@@ -1,0 +1,5 @@
+//! Configurations.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::config(data));

@@ -1,0 +1,5 @@
+//! Bodies of transfer lists.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::list(data));

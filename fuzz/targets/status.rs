@@ -1,0 +1,5 @@
+//! Bodies of Transfer Status.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::status(data));
