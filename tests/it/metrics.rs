@@ -192,14 +192,10 @@ async fn told_of_recipients(labels: &str) -> (Server, Exporter) {
     let text = with_metrics(&server, labels);
     let exporter = Exporter::start(&text, &["--log.level", "info"]).await;
     exporter.polls(1.0).await;
-    let mut plan = server.plan();
-    plan["recipients"] = json!(["canary-recipient-1@example.org", "second@example.org"]);
-    let created = server.post("transfers", plan).await;
-    let id = created["trackingId"].as_str().unwrap();
-    server.happen(id, "activate", json!({})).await;
-    server.happen(id, "view", json!({"recipient": 0})).await;
+    let id = server.active_transfer().await;
+    server.happen(&id, "view", json!({"recipient": 0})).await;
     server
-        .happen(id, "notification_failure", json!({"recipient": 1}))
+        .happen(&id, "notification_failure", json!({"recipient": 1}))
         .await;
     exporter
         .is("cryptshare_recipient_notification_failures_total", &[], 1.0)
