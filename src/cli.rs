@@ -18,7 +18,7 @@ Exit codes:
   0  stopped as asked, or the configuration is good
   1  a part could not start or crashed, or a second signal aborted the stop
   2  wrong usage of the command line
-  3  the configuration has problems";
+  3  the configuration has problems, or the state directory cannot be used";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]

@@ -65,8 +65,9 @@ impl Watched {
 
 impl Agenda {
     /// The agenda at the start: a full round, in which every named transfer is
-    /// due.
-    pub(super) fn new(plan: SenderPlan, now: Instant) -> Self {
+    /// due, and every other one that is known and has not ended.
+    pub(super) fn new(mut plan: SenderPlan, now: Instant) -> Self {
+        let known = plan.known.take().unwrap_or_default();
         let mut agenda = Self {
             watched: HashMap::new(),
             quick: Queue::default(),
@@ -74,12 +75,24 @@ impl Agenda {
             quick_is_next: true,
             next_full: now,
             horizon: None,
-            has_listed: false,
+            has_listed: known.has_listed,
             plan,
         };
+        for (id, state) in known.transfers {
+            if !state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id.clone());
+            }
+            let watched = Watched {
+                state,
+                ..Watched::default()
+            };
+            agenda.watched.insert(id, watched);
+        }
         for id in agenda.plan.named.clone() {
-            agenda.watched.insert(id.clone(), Watched::default());
-            agenda.regular.push(now, id);
+            let watched = agenda.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id);
+            }
         }
         agenda
     }

@@ -2,6 +2,7 @@
 //!
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
+mod restart;
 mod rhythm;
 mod trouble;
 
@@ -209,6 +210,7 @@ fn plan(n: usize) -> SenderPlan {
             rare: Duration::from_hours(1),
         },
         named: Vec::new(),
+        known: None,
     }
 }
 
