@@ -167,12 +167,10 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
 
 /// What the ledger knows of a sender before the start.
 fn known(book: &Book) -> poll::Known {
-    let transfers = book.present();
+    let transfers = book.known();
     poll::Known {
         has_listed: book.has_baseline(),
-        transfers: transfers
-            .map(|(id, record)| (id.clone(), record.state))
-            .collect(),
+        transfers: transfers.map(|(id, state)| (id.clone(), state)).collect(),
     }
 }
 

@@ -78,12 +78,14 @@ impl Vault {
             return Ok(Ok(()));
         };
         let begin = Instant::now();
+        tracing::debug!("a commit begins");
         let (store, committed) = spawn_blocking(move || {
             let committed = store.commit(&batch);
             (store, committed)
         })
         .await?;
         let took = begin.elapsed().as_secs_f64();
+        tracing::debug!(seconds = took, "a commit ended");
         self.telemetry.ledger_committed(took, committed.is_ok());
         if let Some(bytes) = store.size_bytes() {
             self.telemetry.ledger_size(bytes);

@@ -85,6 +85,7 @@ pub(super) struct Transfer {
     pub(super) ended_before: bool,
     pub(super) vanished: bool,
     pub(super) absent_since: Option<Moment>,
+    pub(super) read_state: Option<u8>,
     pub(super) state: Option<u8>,
     pub(super) first_state: Option<u8>,
     /// One bit for each state, by its number.

@@ -22,6 +22,10 @@ use tokio::time::Instant;
 use super::{SenderPlan, policy::jittered, queue::Queue};
 use crate::model::{State, TrackingId, Transfer};
 
+/// The last read of an ended transfer is repeated so often where it does not
+/// tell the lists, which a server may leave out.
+const MUTE_READS: u32 = 3;
+
 /// The agenda of one sender.
 #[derive(Debug)]
 pub(super) struct Agenda {
@@ -166,7 +170,10 @@ impl Agenda {
             self.plan.tell_named(&reading.id, true);
         }
         let (state, reads) = watched.note(reading.state);
-        let delay = self.plan.intervals.until_next_read(state, reads);
+        let mut delay = self.plan.intervals.until_next_read(state, reads);
+        if delay.is_none() && !reading.tells_lists() && reads < MUTE_READS {
+            delay = Some(self.plan.intervals.normal);
+        }
         self.plan.tell_decision(&reading.id, state, delay);
         let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
         match delay {

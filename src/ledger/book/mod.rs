@@ -11,12 +11,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Event, Record, Round, Scope, TrackingId, Transfer, merge,
+    Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
     record::{RecipientMark, Tally},
 };
 
 /// A record that the server no longer lists keeps its marks this long.
 const KEEP_MARKS: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// A baseline waits so many readings for the lists.
+const MUTE_READINGS: u8 = 3;
 
 /// The memory of one sender.
 #[derive(Debug, Default)]
@@ -77,6 +80,11 @@ pub struct Entry {
     /// Since when neither the listing nor a reading shows it.
     absent_since: Option<Timestamp>,
     vanished: bool,
+    /// The state that the last single reading told. A listing that tells an end
+    /// is not the last word: only a single reading tells all.
+    read_state: Option<State>,
+    /// Baseline readings that did not tell the lists.
+    mute_readings: u8,
     /// The labels of recipients by recipient id.
     recipient_labels: BTreeMap<Box<str>, Box<str>>,
     /// Retrievals since the last commit, by recipient id.
@@ -87,6 +95,16 @@ impl Entry {
     fn durable_tally(&self, recipient: &str, mark: &RecipientMark) -> Tally {
         let pending = self.pending.get(recipient).copied();
         mark.tally().less(pending.unwrap_or_default())
+    }
+
+    /// The first reading that tells the lists is the baseline. Where none does,
+    /// the server may well write nothing for empty lists.
+    fn note_baseline(&mut self, reading: &Transfer) {
+        if reading.tells_lists() || self.mute_readings >= MUTE_READINGS {
+            self.baseline_due = false;
+        } else if self.baseline_due {
+            self.mute_readings += 1;
+        }
     }
 
     fn note_pending(&mut self, events: &[Event]) {
@@ -187,6 +205,17 @@ impl Book {
         matches!(self.baseline, Baseline::Taken)
     }
 
+    /// The transfers that the server knows, each with the state up to which all
+    /// is known of it: one that had ended before we began to watch is never
+    /// read.
+    pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
+        let is_present = |(_, entry): &(_, &Entry)| entry.absent_since.is_none();
+        self.entries.iter().filter(is_present).map(|(id, entry)| {
+            let before = entry.record.state.filter(|_| entry.ended_before);
+            (id, entry.read_state.or(before))
+        })
+    }
+
     /// Whether the configuration names the transfer.
     pub fn is_named(&self, id: &TrackingId) -> bool {
         self.watching.named.contains_key(id)
@@ -248,10 +277,13 @@ impl Book {
         let origin = self.watching.named.get(&reading.id);
         let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
-        if let Some(entry) = self.entries.get_mut(&reading.id)
-            && std::mem::take(&mut entry.baseline_due)
-        {
-            self.touched.insert(reading.id.clone());
+        if let Some(entry) = self.entries.get_mut(&reading.id) {
+            let before = (entry.baseline_due, entry.read_state);
+            entry.note_baseline(reading);
+            entry.read_state = reading.state.or(entry.read_state);
+            if (entry.baseline_due, entry.read_state) != before {
+                self.touched.insert(reading.id.clone());
+            }
         }
         let named = |event| (reading.id.clone(), event);
         events.into_iter().map(named).collect()

@@ -111,6 +111,7 @@ impl Entry {
             baseline_due: self.baseline_due,
             ended_before: self.ended_before,
             vanished: self.vanished,
+            read_state: self.read_state.map(rows::number_of),
             absent_since: self.absent_since.map(moment),
             state: record.state.map(rows::number_of),
             first_state: record.first_state.map(rows::number_of),
@@ -157,7 +158,9 @@ impl Entry {
             ended_before: row.ended_before,
             absent_since: optional(row.absent_since)?,
             vanished: row.vanished,
+            read_state: row.read_state.map(rows::state).transpose()?,
             recipient_labels,
+            mute_readings: 0,
             pending: BTreeMap::new(),
         })
     }

@@ -162,6 +162,8 @@ impl Source for Fake {
 fn reading((id, state): (&TrackingId, &State)) -> Transfer {
     Transfer {
         state: Some(*state),
+        recipients: Some(Vec::new()),
+        files: Some(Vec::new()),
         ..Transfer::untold(id.clone())
     }
 }
