@@ -97,10 +97,13 @@ impl Entry {
         mark.tally().less(pending.unwrap_or_default())
     }
 
-    /// The first reading that tells the lists is the baseline. Where none does,
-    /// the server may well write nothing for empty lists.
+    /// The first reading that tells the lists is the baseline, or one that shows
+    /// that nothing can have been retrieved yet. Where none comes, the server
+    /// may well write nothing for empty lists.
     fn note_baseline(&mut self, reading: &Transfer) {
-        if reading.tells_lists() || self.mute_readings >= MUTE_READINGS {
+        let is_early = matches!(reading.state, Some(State::Processing | State::Pending));
+        let is_good = reading.tells_lists() || is_early;
+        if is_good || self.mute_readings >= MUTE_READINGS {
             self.baseline_due = false;
         } else if self.baseline_due {
             self.mute_readings += 1;

@@ -296,7 +296,7 @@ impl Run {
 
     /// The sum of a family's samples; zero if there are none yet.
     fn metric(&self, name: &str) -> f64 {
-        let families = crate::exposition::registry::gather(self.telemetry.registry());
+        let families = crate::exposition::registry::gather(self.telemetry.registry(), &[]);
         let own = families.iter().filter(|family| family.name == name);
         let value = |value: &crate::exposition::Value| match value {
             crate::exposition::Value::Number(number) => *number,
