@@ -3,7 +3,7 @@
 //! **Invariants.** Flags are named as those of Prometheus and its own
 //! exporters; every exit code is documented in `--help`.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -18,7 +18,7 @@ Exit codes:
   0  stopped as asked, or the configuration is good
   1  a part could not start or crashed, or a second signal aborted the stop
   2  wrong usage of the command line
-  3  the configuration has problems";
+  3  the configuration has problems, or the state directory cannot be used";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]
@@ -145,7 +145,12 @@ enum CatalogWord {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let Cli { command, run, log } = Cli::parse();
+    run(std::env::args_os())
+}
+
+/// Does what `arguments` say, the name of the program first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Cli { command, run, log } = Cli::parse_from(arguments);
     let log = logging::Settings {
         level: log.log_level,
         format: log.log_format,

@@ -98,7 +98,9 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         };
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::bind(loopback, scenario).await?;
-        let text = config_text(&simulator)?;
+        // Lost with the demo, so it begins anew each time.
+        let state = tempfile::tempdir()?;
+        let text = config_text(&simulator, state.path())?;
         let config = Config::parse(&text, Path::new("demo.toml")).context("demo.toml")?;
         let listeners = bind(std::slice::from_ref(&options.listen)).await?;
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
@@ -106,11 +108,15 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         tasks.spawn("simulator", simulator.serve(stop));
         start(&mut tasks, &config, listeners, "/metrics")?;
         say(&invitation);
-        Ok(tasks.run().await)
+        let ended = tasks.run().await;
+        state
+            .close()
+            .context("failed to remove the state directory")?;
+        Ok(ended)
     })
 }
 
-fn config_text(simulator: &Simulator) -> anyhow::Result<String> {
+fn config_text(simulator: &Simulator, state: &Path) -> anyhow::Result<String> {
     let mut senders = String::new();
     for address in simulator.senders() {
         let name = address.split('@').next().unwrap_or_default();
@@ -120,6 +126,7 @@ fn config_text(simulator: &Simulator) -> anyhow::Result<String> {
         )?;
     }
     Ok(DEMO_CONFIG
+        .replace("@STATE@", &state.display().to_string())
         .replace("@URL@", &simulator.base_url())
         .replace("@CLIENT_ID@", &simulator.client_id())
         .replace("@SENDERS@", &senders))

@@ -20,10 +20,10 @@ use tokio::{net::TcpListener, sync::mpsc};
 pub use demo::{DemoOptions, SimulateOptions, demo, simulate};
 
 use crate::{
-    bookkeeper,
+    bookkeeper::{self, Vault},
     clock::Clock,
     config::Config,
-    ledger::Ledger,
+    ledger::{Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
     poll::{self, Pulse},
@@ -32,7 +32,7 @@ use crate::{
     web,
 };
 
-/// Exit code when the configuration has problems.
+/// Exit code when the configuration or the state has problems.
 pub const EXIT_CONFIG: u8 = 3;
 
 /// Exit code when the process could not start or crashed.
@@ -120,14 +120,14 @@ fn start(
         .context("failed to register the metrics of the process")?;
     let now = clock.now().duration_since(Timestamp::UNIX_EPOCH);
     telemetry.config_loaded(now.as_secs_f64());
-    tracing::info!("counters are kept in memory and begin at zero after a restart");
+    let (ledger, store) = ledger(config, clock)?;
+    let vault = Vault::new(store, telemetry.clone());
     let sources = parts::clients(config, clock, &telemetry)?;
     parts::announce(config, &telemetry);
     let (out, inbox) = mpsc::channel(INBOX);
-    let ledger = Ledger::new(parts::ledger(config));
     let view = parts::metrics(config);
     let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
-    let plan = parts::poll(config);
+    let plan = parts::poll(config, &ledger);
     let surroundings = poll::Surroundings {
         clock,
         rng: StdRng::try_from_rng(&mut SysRng).context("the system gives no random numbers")?,
@@ -137,11 +137,25 @@ fn start(
         stop: tasks.stop(),
     };
     tasks.spawn("poll", poll::run(sources, plan, surroundings));
-    let books = bookkeeper::run(ledger, view, inbox, outlets, clock);
+    let books = bookkeeper::run((ledger, vault), view, inbox, outlets, clock);
     tasks.spawn("bookkeeper", books);
     routes.ready.store(true, Ordering::Release);
     tasks.spawn("web", web::serve(listeners, routes, tasks.stop()));
     Ok(())
+}
+
+/// The ledger of an earlier life, or an empty one, and where it is kept.
+fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
+    let (mut ledger, store) = if let Some(directory) = &config.state_directory {
+        let (ledger, store) = Ledger::open(directory)?;
+        tracing::info!(directory = %directory.display(), "counters go on from the ledger");
+        (ledger, Some(store))
+    } else {
+        tracing::info!("counters are kept in memory and begin at zero after a restart");
+        (Ledger::default(), None)
+    };
+    ledger.watch(parts::ledger(config), clock.now());
+    Ok((ledger, store))
 }
 
 /// The sign of life for the service manager, if it wants one: three in the
@@ -164,7 +178,8 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
     };
     ended.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
-        ExitCode::from(EXIT_CRASH)
+        let is_state = error.is::<StoreError>();
+        ExitCode::from(if is_state { EXIT_CONFIG } else { EXIT_CRASH })
     })
 }
 

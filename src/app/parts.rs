@@ -14,7 +14,8 @@ use crate::{
     config::{Config, RecipientLabels, Sender, Server},
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
-    ledger, metrics,
+    ledger::{self, Book, Ledger},
+    metrics,
     model::{Reason, Scope},
     poll,
     status::Board,
@@ -79,7 +80,7 @@ pub(super) fn announce(config: &Config, telemetry: &Telemetry) {
 }
 
 /// What the scheduler polls.
-pub(super) fn poll(config: &Config) -> poll::Settings {
+pub(super) fn poll(config: &Config, ledger: &Ledger) -> poll::Settings {
     let plan = |sender: &Sender| poll::SenderPlan {
         id: sender.id.clone(),
         label: sender.label().to_owned(),
@@ -90,6 +91,7 @@ pub(super) fn poll(config: &Config) -> poll::Settings {
             rare: sender.options.rare_interval,
         },
         named: named(sender),
+        known: ledger.book(&sender.id).map(known),
     };
     let server = |server: &Server| poll::ServerPlan {
         name: server.name.clone(),
@@ -161,6 +163,15 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
         ready: Arc::default(),
     };
     (routes, Outlets { shelf, board })
+}
+
+/// What the ledger knows of a sender before the start.
+fn known(book: &Book) -> poll::Known {
+    let transfers = book.known();
+    poll::Known {
+        has_listed: book.has_baseline(),
+        transfers: transfers.map(|(id, state)| (id.clone(), state)).collect(),
+    }
 }
 
 const fn scope(sender: &Sender) -> Scope {

@@ -1,9 +1,11 @@
 //! The one task that owns the ledger: observations in, pages out.
 //!
 //! **Invariants.** Nobody else changes the ledger or puts a page on the shelf,
-//! so a page is always one consistent state of it.
+//! so a page is always one consistent state of it. What a page counts is
+//! durable before it is shown.
 
 mod journal;
+mod vault;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +16,7 @@ use tokio::{
 };
 
 use journal::Journal;
+pub use vault::Vault;
 
 use crate::{
     clock::Clock,
@@ -44,13 +47,13 @@ pub struct Outlets {
     pub board: Arc<Board>,
 }
 
-/// Takes in observations until the scheduler has hung up, then puts out the
-/// last page.
+/// Takes in observations until the scheduler has hung up, then keeps the last
+/// of them and puts out the last page.
 ///
 /// # Errors
-/// Never.
+/// Never; a panic of the store is passed on.
 pub async fn run(
-    mut ledger: Ledger,
+    (mut ledger, mut vault): (Ledger, Vault),
     settings: metrics::Settings,
     mut inbox: mpsc::Receiver<Observation>,
     outlets: Outlets,
@@ -62,6 +65,7 @@ pub async fn run(
         outlets,
         clock,
     };
+    vault.keep(&mut ledger, false).await?;
     press.publish(&ledger);
     let period = press.refresh_period();
     let mut refresh = interval_at(Instant::now() + period, period);
@@ -73,13 +77,17 @@ pub async fn run(
                 for observation in batch.drain(..) {
                     take_in(&mut ledger, &press.settings, observation);
                 }
+                vault.keep(&mut ledger, received == 0).await?;
                 press.publish(&ledger);
                 if received == 0 {
                     return Ok(());
                 }
                 tokio::time::sleep(PAGE_SPACING).await;
             }
-            _ = refresh.tick() => press.publish(&ledger),
+            _ = refresh.tick() => {
+                vault.keep(&mut ledger, false).await?;
+                press.publish(&ledger);
+            }
         }
     }
 }

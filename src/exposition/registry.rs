@@ -11,11 +11,27 @@ use prometheus::{
 };
 
 use super::{Family, Labels, Sample, Value};
-use crate::metric::Kind;
+use crate::metric::{Kind, Metric};
 
-/// Everything that the registry holds now.
-pub fn gather(registry: &Registry) -> Vec<Family> {
-    registry.gather().iter().filter_map(family).collect()
+/// Everything that the registry holds now, the labels of the families in
+/// `catalog` in their order there and not by name.
+pub fn gather(registry: &Registry, catalog: &[&Metric]) -> Vec<Family> {
+    let mut families: Vec<_> = registry.gather().iter().filter_map(family).collect();
+    for family in &mut families {
+        let known = catalog.iter().find(|metric| metric.name == family.name);
+        if let Some(metric) = known {
+            family
+                .samples
+                .iter_mut()
+                .for_each(|sample| sort(sample, metric));
+        }
+    }
+    families
+}
+
+fn sort(sample: &mut Sample, metric: &Metric) {
+    let place = |name: &str| metric.labels.iter().position(|label| *label == name);
+    sample.labels.sort_by_key(|(name, _)| place(name));
 }
 
 /// Summaries and untyped families are never registered here. The registry has

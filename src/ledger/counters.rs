@@ -37,7 +37,7 @@ impl Causes {
 }
 
 /// What happened since we began to watch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Retrievals by method.
     pub retrievals: Tally,
@@ -83,7 +83,7 @@ impl Counters {
 }
 
 /// A histogram of durations with the bounds of [`PROCESSING_BOUNDS`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; PROCESSING_BOUNDS.len()],
     sum: Duration,
@@ -91,6 +91,21 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// A histogram of earlier counts. Where the bounds have changed since, a
+    /// bucket holds what is known to lie below its bound, so nothing falls
+    /// when more is observed.
+    pub(super) fn restored(buckets: &[(u64, u64)], sum: Duration, total: u64) -> Self {
+        let below = |bound: u64| {
+            let known = buckets.iter().filter(|(known, _)| *known <= bound);
+            known.map(|(_, count)| *count).max().unwrap_or_default()
+        };
+        Self {
+            counts: PROCESSING_BOUNDS.map(|bound| below(bound).min(total)),
+            sum,
+            total,
+        }
+    }
+
     fn observe(&mut self, took: Duration) {
         for (bound, count) in PROCESSING_BOUNDS.iter().zip(&mut self.counts) {
             *count += u64::from(took <= Duration::from_secs(*bound));

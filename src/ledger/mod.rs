@@ -6,20 +6,29 @@
 //! later is new, and all it shows counts, except where we caused its coming by
 //! watching more than before.
 //!
+//! With a state directory the ledger is kept in a [`Store`]: what has changed is
+//! written in one transaction, and counters are shown only once it is durable.
+//!
 //! **Invariants.** The only writer of counts. Whatever the order of
 //! observations, no counter falls and nothing is counted twice.
 
 mod book;
 pub mod counters;
 mod recipients;
+mod rows;
+mod store;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use jiff::Timestamp;
 
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
 pub use recipients::RecipientLabels;
+pub use store::{Batch, FORMAT, Store, StoreError};
+
+use rows::Malformed;
+use store::Content;
 
 use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, TrackingId};
 
@@ -63,22 +72,87 @@ pub struct Ledger {
     books: BTreeMap<SenderId, Book>,
     causes: Causes,
     recipients: RecipientLabels,
+    /// Senders that were forgotten, whose rows are still to be taken away.
+    forgotten: Vec<(SenderId, Book)>,
 }
 
 impl Ledger {
     /// An empty ledger that watches what `settings` say.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, at: Timestamp) -> Self {
         let mut ledger = Self::default();
-        ledger.watch(settings);
+        ledger.watch(settings, at);
         ledger
+    }
+
+    /// The ledger that is kept in `directory`, and where it is kept.
+    ///
+    /// # Errors
+    /// If the file is in use, newer, damaged or inaccessible.
+    pub fn open(directory: &Path) -> Result<(Self, Store), StoreError> {
+        let (store, content) = Store::open(directory)?;
+        let ledger = Self::restored(content).map_err(|error| store.damaged(error))?;
+        Ok((ledger, store))
+    }
+
+    fn restored(content: Content) -> Result<Self, Malformed> {
+        let mut ledger = Self::default();
+        for (sender, row) in &content.senders {
+            let book = Book::restored(row)?;
+            ledger.books.insert(sender.clone(), book);
+        }
+        for (sender, id, row) in content.transfers {
+            // Every sender has a row of its own: both are written together.
+            let book = ledger.books.get_mut(&sender).ok_or(Malformed)?;
+            book.restore_transfer(id, row)?;
+        }
+        Ok(ledger)
+    }
+
+    /// What has changed since the last commit, and at the end also how the
+    /// rounds went.
+    pub fn changes(&self, is_end: bool) -> Batch {
+        let mut batch = Batch::default();
+        for (sender, book) in &self.books {
+            let transfers: Vec<_> = book.changes().collect();
+            if is_end || book.has_changed() || !transfers.is_empty() {
+                let row = book.row().encode();
+                batch.senders.push((sender.clone(), Some(row)));
+            }
+            for (id, row) in transfers {
+                let row = row.map(|row| row.encode());
+                batch.transfers.push((sender.clone(), id, row));
+            }
+        }
+        for (sender, book) in &self.forgotten {
+            batch.senders.push((sender.clone(), None));
+            let ids = book.ids().map(|id| (sender.clone(), id.clone(), None));
+            batch.transfers.extend(ids);
+        }
+        batch
+    }
+
+    /// Takes in that all changes are durable: from now on they are shown.
+    pub fn settle(&mut self) {
+        self.forgotten.clear();
+        self.books.values_mut().for_each(Book::settle);
     }
 
     /// Watches what `settings` say from now on. What comes into view because
     /// more is watched than before begins with a baseline of its own.
-    pub fn watch(&mut self, settings: Settings) {
+    pub fn watch(&mut self, settings: Settings, at: Timestamp) {
         self.causes = settings.causes;
         self.recipients = settings.recipients;
-        for (sender, watching) in settings.senders {
+        let watched: BTreeMap<_, _> = settings.senders.into_iter().collect();
+        for (_, book) in self
+            .books
+            .iter_mut()
+            .filter(|(id, _)| !watched.contains_key(*id))
+        {
+            book.unwatch(at);
+        }
+        let forgotten = self.books.extract_if(.., |_, book| book.is_forgotten(at));
+        self.forgotten.extend(forgotten);
+        for (sender, watching) in watched {
             self.books.entry(sender).or_default().watch(watching);
         }
     }
@@ -108,14 +182,19 @@ impl Ledger {
             book.label_recipients(&id, labels);
         }
         for (_, event) in &happened {
-            book.counters.count(event, &self.causes);
+            book.newest.count(event, &self.causes);
         }
         happened
     }
 
-    /// The book of each sender, in a stable order.
+    /// The book of a sender, if anything is remembered of it.
+    pub fn book(&self, sender: &SenderId) -> Option<&Book> {
+        self.books.get(sender)
+    }
+
+    /// The book of each sender that is watched, in a stable order.
     pub fn books(&self) -> impl Iterator<Item = (&SenderId, &Book)> {
-        self.books.iter()
+        self.books.iter().filter(|(_, book)| book.is_watched())
     }
 
     /// How removal causes are sorted.

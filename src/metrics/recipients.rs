@@ -46,14 +46,14 @@ pub(super) fn families(rows: &[Row<'_>], most: usize, places: &mut Places) -> Ve
 
 fn people_of<'a>(row: &'a Row<'a>) -> Vec<Person<'a>> {
     let mut people: BTreeMap<&str, Person<'a>> = BTreeMap::new();
-    for (label, mark) in row.shown.book.recipients(row.id) {
+    for (label, mark, tally) in row.shown.book.recipients(row.id) {
         let person = people.entry(label).or_insert_with(|| Person {
             row,
             label,
             tally: Tally::default(),
             notification_failed: None,
         });
-        person.tally.add_all(mark.tally());
+        person.tally.add_all(tally);
         // `Some(true)` is the greatest, and what was not told the least.
         person.notification_failed = person.notification_failed.max(mark.notification_told);
     }

@@ -339,15 +339,15 @@ const STATUS: &[Row] = &[
     row(
         "status.recipients[].mail",
         &[&RECIPIENT_RETRIEVALS, &RECIPIENT_NOTIFICATION_FAILED],
-        &[],
-        "label `recipient`, only if `recipient_labels` says so; else not kept",
+        &["recipient"],
+        "label `recipient`, only if `recipient_labels` says so; else not kept; in logs at debug only",
     ),
     row("status.recipients[].downloadUrl", &[], &[], SECRET),
     row(
         "status.recipients[].id",
         &[&TRANSFER_RECIPIENTS],
         &["recipient_id"],
-        "no label: it is new for each transfer",
+        "no label: it is new for each transfer; in logs at debug only",
     ),
     row(
         "status.recipients[].notificationFailed",

@@ -128,24 +128,24 @@ fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
     vec![
         retrievals(shown),
         plain(&catalog::RECIPIENT_NOTIFICATION_FAILURES, &|s| {
-            s.book.counters.recipient_notification_failures
+            s.book.counters().recipient_notification_failures
         }),
         plain(&catalog::SENDER_NOTIFICATION_FAILURES, &|s| {
-            s.book.counters.sender_notification_failures
+            s.book.counters().sender_notification_failures
         }),
         plain(&catalog::EML_CREATION_FAILURES, &|s| {
-            s.book.counters.eml_creation_failures
+            s.book.counters().eml_creation_failures
         }),
         removals(shown, causes),
         by_transition(&catalog::STATE_TRANSITIONS, &State::ALL, &|s, state| {
-            let transitions = &s.book.counters.transitions;
+            let transitions = &s.book.counters().transitions;
             transitions.get(&state).copied().unwrap_or_default()
         }),
         by_transition(&catalog::ENDED_UNRETRIEVED, &State::DELETED, &|s, state| {
-            let ended = &s.book.counters.ended_unretrieved;
+            let ended = &s.book.counters().ended_unretrieved;
             ended.get(&state).copied().unwrap_or_default()
         }),
-        plain(&catalog::VANISHED, &|s| s.book.counters.vanished),
+        plain(&catalog::VANISHED, &|s| s.book.counters().vanished),
         processing(shown),
     ]
 }
@@ -153,7 +153,7 @@ fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
 fn retrievals(shown: &[Shown<'_>]) -> Family {
     let samples = shown.iter().flat_map(|s| {
         Method::ALL.map(|method| {
-            let count = s.book.counters.retrievals.get(method);
+            let count = s.book.counters().retrievals.get(method);
             sample(s, &[("method", method.label())], Value::Count(count))
         })
     });
@@ -162,7 +162,7 @@ fn retrievals(shown: &[Shown<'_>]) -> Family {
 
 fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
     let samples = shown.iter().flat_map(|s| {
-        let removed = &s.book.counters.files_removed;
+        let removed = &s.book.counters().files_removed;
         let one = |cause: &&str| {
             let count = removed.get(*cause).copied().unwrap_or_default();
             sample(s, &[("cause", cause)], Value::Count(count))
@@ -174,7 +174,7 @@ fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
 
 fn processing(shown: &[Shown<'_>]) -> Family {
     let samples = shown.iter().map(|s| {
-        let seen = &s.book.counters.processing;
+        let seen = &s.book.counters().processing;
         let bound = |(bound, count)| (number(bound), count);
         let value = Value::Histogram {
             buckets: seen.buckets().map(bound).collect(),

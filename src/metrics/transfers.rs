@@ -205,7 +205,7 @@ fn details(rows: &[Row<'_>]) -> Vec<Family> {
 fn retrievals(rows: &[Row<'_>]) -> Family {
     let known = rows.iter().filter(|row| row.record.told.retrievals);
     let samples = known.flat_map(|row| {
-        let tally = row.record.retrievals();
+        let tally = row.shown.book.retrievals(row.id);
         METHODS.map(|method| {
             let labels = row.with("method", method.label());
             Sample::new(labels, Value::Count(tally.get(method)))

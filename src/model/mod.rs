@@ -50,6 +50,12 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Whether the lists are told: a reading without them is no last word, and
+    /// no beginning either.
+    pub const fn tells_lists(&self) -> bool {
+        self.recipients.is_some() && self.files.is_some()
+    }
+
     /// A reading that tells nothing but the id.
     pub fn untold(id: TrackingId) -> Self {
         Self {

@@ -151,6 +151,16 @@ impl Tally {
         risen
     }
 
+    /// What is left without `other`.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self {
+            downloaded: self.downloaded.saturating_sub(other.downloaded),
+            viewed: self.viewed.saturating_sub(other.viewed),
+            other: self.other.saturating_sub(other.other),
+        }
+    }
+
     /// All retrievals.
     pub const fn total(self) -> u64 {
         self.downloaded
@@ -167,7 +177,33 @@ impl Tally {
     }
 }
 
+/// What of a record can change without an event, to see whether it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    told: Told,
+    passed: States,
+    states: (Option<State>, Option<State>),
+    processing: Option<Processing>,
+    times: (Option<Timestamp>, Option<Timestamp>),
+    end_judged: bool,
+    sizes: (usize, usize),
+}
+
 impl Record {
+    /// The outline: two records with one outline, between which no event
+    /// happened, are the same.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            told: self.told,
+            passed: self.passed,
+            states: (self.state, self.first_state),
+            processing: self.processing,
+            times: (self.ended_at, self.last_retrieval),
+            end_judged: self.end_judged,
+            sizes: (self.recipients.len(), self.files.len()),
+        }
+    }
+
     /// All retrievals of all files by all recipients, by method.
     pub fn retrievals(&self) -> Tally {
         let mut sum = Tally::default();

@@ -22,6 +22,10 @@ use tokio::time::Instant;
 use super::{SenderPlan, policy::jittered, queue::Queue};
 use crate::model::{State, TrackingId, Transfer};
 
+/// The last read of an ended transfer is repeated so often where it does not
+/// tell the lists, which a server may leave out.
+const MUTE_READS: u32 = 3;
+
 /// The agenda of one sender.
 #[derive(Debug)]
 pub(super) struct Agenda {
@@ -42,6 +46,8 @@ pub(super) struct Agenda {
 struct Watched {
     state: Option<State>,
     reads: u32,
+    /// The last listing had it.
+    is_listed: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
@@ -63,8 +69,9 @@ impl Watched {
 
 impl Agenda {
     /// The agenda at the start: a full round, in which every named transfer is
-    /// due.
-    pub(super) fn new(plan: SenderPlan, now: Instant) -> Self {
+    /// due, and every other one that is known and has not ended.
+    pub(super) fn new(mut plan: SenderPlan, now: Instant) -> Self {
+        let known = plan.known.take().unwrap_or_default();
         let mut agenda = Self {
             watched: HashMap::new(),
             quick: Queue::default(),
@@ -72,12 +79,24 @@ impl Agenda {
             quick_is_next: true,
             next_full: now,
             horizon: None,
-            has_listed: false,
+            has_listed: known.has_listed,
             plan,
         };
+        for (id, state) in known.transfers {
+            if !state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id.clone());
+            }
+            let watched = Watched {
+                state,
+                ..Watched::default()
+            };
+            agenda.watched.insert(id, watched);
+        }
         for id in agenda.plan.named.clone() {
-            agenda.watched.insert(id.clone(), Watched::default());
-            agenda.regular.push(now, id);
+            let watched = agenda.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id);
+            }
         }
         agenda
     }
@@ -151,7 +170,10 @@ impl Agenda {
             self.plan.tell_named(&reading.id, true);
         }
         let (state, reads) = watched.note(reading.state);
-        let delay = self.plan.intervals.until_next_read(state, reads);
+        let mut delay = self.plan.intervals.until_next_read(state, reads);
+        if delay.is_none() && !reading.tells_lists() && reads < MUTE_READS {
+            delay = Some(self.plan.intervals.normal);
+        }
         self.plan.tell_decision(&reading.id, state, delay);
         let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
         match delay {
@@ -214,10 +236,11 @@ impl Agenda {
     }
 
     fn list_one(&mut self, transfer: &Transfer, now: Instant) {
-        let Some(watched) = self.watched.get(&transfer.id) else {
+        let Some(watched) = self.watched.get_mut(&transfer.id) else {
             self.watch(transfer, now);
             return;
         };
+        watched.is_listed = true;
         let has_changed = transfer.state.is_some() && transfer.state != watched.state;
         let had_ended = watched.state.is_some_and(State::is_final);
         // The state is left as it was read: the read that is due now tells.
@@ -232,6 +255,7 @@ impl Agenda {
         let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
+            is_listed: true,
             ..Watched::default()
         };
         self.watched.insert(transfer.id.clone(), watched);
@@ -241,21 +265,26 @@ impl Agenda {
     }
 
     /// Only a single read says that a transfer vanished, so what the listing
-    /// misses is read; what had ended is forgotten.
+    /// misses is read; what had ended is forgotten. A named transfer need not
+    /// be listed at all, so it is read when the listing loses it.
     fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
         let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
         let named: HashSet<_> = self.plan.named.iter().collect();
-        let missing: Vec<_> = self
-            .watched
-            .iter()
-            .filter(|(id, _)| !listed.contains(id) && !named.contains(id))
-            .map(|(id, watched)| (id.clone(), *watched))
-            .collect();
-        for (id, watched) in missing {
-            if watched.state.is_some_and(State::is_final) {
-                self.watched.remove(&id);
-            } else {
+        let mut missing = Vec::new();
+        for (id, watched) in &mut self.watched {
+            if listed.contains(id) {
+                continue;
+            }
+            let was_listed = std::mem::take(&mut watched.is_listed);
+            if was_listed || !named.contains(id) {
+                missing.push((id.clone(), watched.state.is_some_and(State::is_final)));
+            }
+        }
+        for (id, has_ended) in missing {
+            if !has_ended {
                 self.push_quick(now, id);
+            } else if !self.plan.named.contains(&id) {
+                self.watched.remove(&id);
             }
         }
     }

@@ -2,10 +2,10 @@
 //! at a time.
 //!
 //! **Invariants.** Pure: time and randomness are arguments. Only failures that
-//! concern the whole server count; a sender without a token never stops the
-//! others.
+//! concern the whole server count, and only of rounds that got no answer at
+//! all; a sender without a token never stops the others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::Rng;
 use tokio::time::Instant;
@@ -22,14 +22,23 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// What a round may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Admission {
     /// Ask as usual.
     Go,
     /// Ask, alone: what comes of it decides for everybody.
     Probe,
     /// Do not ask; this is why the server is left alone.
-    Refused(Reason),
+    Refused(Refusal),
+}
+
+/// Why a server is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The reason of its last failure.
+    pub(super) reason: Reason,
+    /// The failure in full.
+    pub(super) error: Arc<str>,
 }
 
 /// How the requests of a round went at its end.
@@ -54,6 +63,7 @@ pub(super) struct Breaker {
     failures: u32,
     probes: u32,
     reason: Reason,
+    error: Arc<str>,
     gate: Gate,
     /// The server asked to be left alone until then.
     held_until: Option<Instant>,
@@ -74,6 +84,7 @@ impl Breaker {
             failures: 0,
             probes: 0,
             reason: Reason::Unreachable,
+            error: Arc::from(""),
             gate: Gate::Closed,
             held_until: None,
         }
@@ -88,7 +99,7 @@ impl Breaker {
     /// be answered with [`Self::note`].
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
         if self.held_until.is_some_and(|until| now < until) {
-            return Admission::Refused(self.reason);
+            return self.refusal();
         }
         match self.gate {
             Gate::Closed => Admission::Go,
@@ -96,7 +107,7 @@ impl Breaker {
                 self.gate = Gate::Probing;
                 Admission::Probe
             }
-            Gate::Open { .. } | Gate::Probing => Admission::Refused(self.reason),
+            Gate::Open { .. } | Gate::Probing => self.refusal(),
         }
     }
 
@@ -108,6 +119,18 @@ impl Breaker {
             Gate::Open { probe_at } => held.max(Some(probe_at)),
             Gate::Closed | Gate::Probing => held,
         }
+    }
+
+    /// Takes in the text of a failure that concerns the server.
+    pub(super) fn remember(&mut self, error: &str) {
+        self.error = error.into();
+    }
+
+    fn refusal(&self) -> Admission {
+        Admission::Refused(Refusal {
+            reason: self.reason,
+            error: Arc::clone(&self.error),
+        })
     }
 
     /// Takes in how a round went.
@@ -123,13 +146,14 @@ impl Breaker {
     }
 
     fn fail(&mut self, streak: &Streak, reason: Reason, now: Instant, rng: &mut impl Rng) {
-        let before = if streak.was_answered {
-            0
-        } else {
-            self.failures
-        };
-        self.failures = before.saturating_add(streak.failures);
         self.reason = reason;
+        // A server that answers something is not down: the round has stopped by
+        // itself, and the next one would only flap.
+        if streak.was_answered {
+            self.failures = 0;
+            return self.close(streak, now);
+        }
+        self.failures = self.failures.saturating_add(streak.failures);
         if streak.is_probe || (self.gate == Gate::Closed && self.failures >= FAILURES_TO_OPEN) {
             self.probes = self.probes.saturating_add(1);
             let probe_at = now + self.backoff.delay(self.probes, rng);
@@ -166,6 +190,13 @@ mod tests {
         }
     }
 
+    fn refused(reason: Reason, error: &str) -> Admission {
+        Admission::Refused(Refusal {
+            reason,
+            error: error.into(),
+        })
+    }
+
     fn answered() -> Streak {
         Streak {
             was_answered: true,
@@ -187,7 +218,8 @@ mod tests {
         assert!(breaker.is_open() && probe_at <= now + MINUTE);
         let later = now + MINUTE;
         assert_eq!(breaker.admit(later), Admission::Probe);
-        assert_eq!(breaker.admit(later), Admission::Refused(Reason::Server));
+        breaker.remember("why");
+        assert_eq!(breaker.admit(later), refused(Reason::Server, "why"));
         let probe = Streak {
             is_probe: true,
             ..failing(1)
@@ -214,7 +246,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         breaker.note(&throttled, now, &mut rng);
         assert_eq!(breaker.admits_at(now), Some(now + hour));
-        let refused = Admission::Refused(Reason::Throttled);
+        let refused = refused(Reason::Throttled, "");
         assert_eq!(breaker.admit(now + hour - MINUTE), refused);
         assert_eq!(breaker.admit(now + hour), Admission::Go);
     }

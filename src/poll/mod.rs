@@ -24,7 +24,7 @@ pub use pulse::Pulse;
 pub use run::{Sources, Surroundings, run};
 pub use source::{Failure, Source};
 
-use crate::model::{Scope, SenderId, TrackingId};
+use crate::model::{Scope, SenderId, State, TrackingId};
 
 /// What is polled, checked.
 #[derive(Debug, Clone)]
@@ -58,4 +58,16 @@ pub struct SenderPlan {
     pub intervals: Intervals,
     /// Transfers named in the configuration.
     pub named: Vec<TrackingId>,
+    /// What was known before the start; `None` if nothing was.
+    pub known: Option<Known>,
+}
+
+/// What an earlier life has learned of a sender, so that it is not asked for
+/// again.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Whether its baseline has been taken: then whatever is not here is new.
+    pub has_listed: bool,
+    /// The transfers that the server knew, and their last states.
+    pub transfers: Vec<(TrackingId, Option<State>)>,
 }

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
     agenda::Agenda,
-    breaker::Streak,
+    breaker::{Refusal, Streak},
     source::{Failure, Source},
 };
 use crate::{
@@ -251,12 +251,12 @@ impl Reads {
 
 impl Outcome {
     /// The outcome of a round that the open breaker did not let begin.
-    pub(super) fn refused(reason: Reason) -> Self {
+    pub(super) fn refused(refusal: &Refusal) -> Self {
         let failure = Failure {
-            reason,
+            reason: refusal.reason,
             retry_after: None,
             tracking_id: None,
-            chain: "the server is left alone for a while after failures in a row".to_owned(),
+            chain: format!("the server is left alone for a while: {}", refusal.error),
         };
         Self {
             failure: Some(failure),

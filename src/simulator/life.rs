@@ -56,6 +56,7 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
         let position = world.create(plan, begun);
         settle(world, position, n, begun);
     }
+    by_the_clock(world, now);
     world.mark();
 }
 

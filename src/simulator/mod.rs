@@ -19,6 +19,7 @@ mod reply;
 mod rest;
 mod secrets;
 mod time;
+mod totals;
 mod transfer;
 mod truth;
 mod verification;

@@ -19,8 +19,8 @@ use super::{
     names,
     quirk::Quirks,
     time::Time,
+    totals::Totals,
     transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
-    truth::Totals,
     verification::Tokens,
 };
 

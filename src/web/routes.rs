@@ -22,7 +22,7 @@ use crate::{
     exposition::{Shelf, negotiate, registry},
     net::{self, Body},
     status::Board,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -91,7 +91,10 @@ impl Routes {
         let format = negotiate(headers);
         let protocol = format.protocol;
         let mut own = Vec::new();
-        protocol.write(&registry::gather(self.telemetry.registry()), &mut own);
+        protocol.write(
+            &registry::gather(self.telemetry.registry(), telemetry::METRICS),
+            &mut own,
+        );
         own.extend_from_slice(protocol.end());
         Answer {
             status: StatusCode::OK,

@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "metrics",
             "model",
             "status",
+            "telemetry",
         ],
     ),
     ("web", &["exposition", "net", "status", "telemetry"]),

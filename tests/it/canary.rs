@@ -131,15 +131,23 @@ async fn stir(server: &Server, exporter: &Exporter) -> String {
 /// The search finds every kind in an answer of the server, so it would find it
 /// elsewhere.
 async fn check_planted(server: &Server) {
-    let id = server.active_transfer().await;
+    let mut ids = Vec::new();
+    // Only one password mode in three has passwords in addresses.
+    for _ in 0..20 {
+        ids.push(server.active_transfer().await);
+    }
     let secrets = server.get("secrets").await;
     let client = reqwest::Client::builder().build().unwrap();
     let sender = &server.senders[0];
-    let url = format!("{}/api/users/{sender}/transfers/{id}", server.url);
     let mut found = HashSet::new();
     let canaries = Canaries::of(server, &["client_id", "token"]).await;
     // One of the tokens is this sender's.
-    for token in secrets["token"].as_array().unwrap() {
+    let tokens = secrets["token"].as_array().unwrap();
+    for (token, id) in tokens
+        .iter()
+        .flat_map(|t| ids.iter().map(move |id| (t, id)))
+    {
+        let url = format!("{}/api/users/{sender}/transfers/{id}", server.url);
         let request = client
             .get(&url)
             .header("X-CS-MajorApiVersion", "1")

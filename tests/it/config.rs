@@ -196,6 +196,10 @@ fn a_hash_needs_a_key_and_a_key_needs_a_hash() {
         &[hash, "recipient_hash_key_file = \"nothing\""],
         Some("cannot be read"),
     );
+    for canary in [canary, "canary/of+base64/that+looks/like+a/path="] {
+        let in_its_place = format!("recipient_hash_key_file = \"{canary}\"");
+        check(&[hash, &in_its_place], Some("the file cannot be read"));
+    }
     check(&[hash, "recipient_hash_key = 7"], Some("is an integer"));
     check(
         &["recipient_labels = \"hashed\"", &inline],

@@ -60,17 +60,20 @@ fn watching(named: &[&str]) -> Watching {
 /// whose server never answered.
 fn ledger(senders: [SenderId; 2]) -> Ledger {
     let [busy, down] = senders;
-    let mut ledger = Ledger::new(Settings {
-        recipients: RecipientLabels::Plain,
-        causes: Causes(vec![(
-            "malware".to_owned(),
-            Regex::new("(?i)virus").unwrap(),
-        )]),
-        senders: vec![
-            (busy.clone(), watching(&[ACTIVE])),
-            (down.clone(), watching(&[])),
-        ],
-    });
+    let mut ledger = Ledger::new(
+        Settings {
+            recipients: RecipientLabels::Plain,
+            causes: Causes(vec![(
+                "malware".to_owned(),
+                Regex::new("(?i)virus").unwrap(),
+            )]),
+            senders: vec![
+                (busy.clone(), watching(&[ACTIVE])),
+                (down.clone(), watching(&[])),
+            ],
+        },
+        at(0),
+    );
     let until = Verification::Valid {
         until: Some(at(86_400)),
     };
@@ -97,6 +100,7 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
         at: at(-5),
         finding: round(Some(Reason::Unreachable), Verification::Unknown),
     });
+    ledger.settle();
     ledger
 }
 

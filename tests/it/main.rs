@@ -21,6 +21,7 @@ mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
+mod restart;
 mod rig;
 mod truth;
 mod web;

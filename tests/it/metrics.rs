@@ -9,8 +9,8 @@ use crate::rig::{Exporter, Server, config, eventually, parse, sum};
 
 const HASH_KEY: &str = "key of thirty-two characters 123";
 
-/// `printf canary-recipient-1@example.org | openssl dgst -sha256 -hmac …`
-const CANARY_HASH: &str = "d2e5db82896a";
+/// `printf first.canary@example.org | openssl dgst -sha256 -hmac …`
+const CANARY_HASH: &str = "e2a1da4c4430";
 
 async fn frozen(transfers: &str) -> Server {
     Server::start(&["--speed", "0", "--senders", "1", "--transfers", transfers]).await
@@ -209,7 +209,7 @@ async fn told_of_recipients(labels: &str) -> (Server, Exporter) {
 #[tokio::test]
 async fn recipients_are_hashed_named_or_left_out_as_the_configuration_says() {
     let hash = format!("recipient_labels = \"hash\"\nrecipient_hash_key = \"{HASH_KEY}\"");
-    let plain = "canary-recipient-1@example.org";
+    let plain = "first.canary@example.org";
     for (labels, expect) in [
         ("", None),
         ("recipient_labels = \"off\"", None),
@@ -268,7 +268,7 @@ async fn what_has_no_place_is_counted_by_sender() {
 #[tokio::test]
 async fn every_log_field_of_the_table_is_logged() {
     let server = frozen("0").await;
-    let exporter = Exporter::watching(&server, &[]).await;
+    let exporter = Exporter::watching(&server, &["--log.level", "debug"]).await;
     exporter.polls(1.0).await;
     let created = server.post("transfers", server.plan()).await;
     let id = created["trackingId"].as_str().unwrap();

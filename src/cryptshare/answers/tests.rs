@@ -49,13 +49,15 @@ fn dates_are_read_in_every_form_the_contract_allows() {
 fn one_bad_item_rejects_that_item_alone() {
     let (reading, notes) = read(
         r#"{"data":{"status":{"state":"Active","recipients":[7,
-            {"id":"a","fileDownloads":[{"id":"f","downloads":[
+            {"id":"a","mail":"A@example.org","fileDownloads":[{"id":"f","downloads":[
                 {"downloadDate":"bad","retrievalMethod":"VIEWED"}, "x",
                 {"retrievalMethod":"PRINTED"}]}]}]}}}"#,
     );
     assert_eq!(reading.state, Some(State::Active));
     let recipients = reading.recipients.unwrap();
     assert_eq!(recipients.len(), 1);
+    assert_eq!(recipients[0].mail.as_deref(), Some("A@example.org"));
+    assert!(!format!("{recipients:?}").contains("example.org"));
     let files = recipients[0].downloads.as_ref().unwrap();
     let retrievals = files[0].retrievals.iter().flatten();
     let methods: Vec<_> = retrievals.map(|r| r.method).collect();

@@ -3,28 +3,42 @@
 //! **Invariants.** A record is dropped only long after the server stopped
 //! listing it, so that what returns is recognized.
 
-use std::collections::{BTreeMap, HashSet};
+mod persist;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Event, Record, Round, Scope, TrackingId, Transfer, merge, record::RecipientMark,
+    Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    record::{RecipientMark, Tally},
 };
 
 /// A record that the server no longer lists keeps its marks this long.
 const KEEP_MARKS: SignedDuration = SignedDuration::from_hours(90 * 24);
 
+/// A baseline waits so many readings for the lists.
+const MUTE_READINGS: u8 = 3;
+
 /// The memory of one sender.
 #[derive(Debug, Default)]
 pub struct Book {
-    /// What happened since we began to watch.
-    pub counters: Counters,
+    /// What happened since we began to watch, the newest included.
+    pub(super) newest: Counters,
+    /// What of it is durable.
+    counters: Counters,
     /// How the rounds go; `None` before the first one has ended.
     pub presence: Option<Presence>,
     watching: Watching,
     entries: BTreeMap<TrackingId, Entry>,
     baseline: Baseline,
+    /// Since when the configuration does not watch the sender.
+    unwatched_since: Option<Timestamp>,
+    /// Transfers that changed since the last commit, those dropped included.
+    touched: BTreeSet<TrackingId>,
+    /// What is watched, or the baseline, changed since the last commit.
+    is_touched: bool,
 }
 
 /// Whether the next listing is a baseline.
@@ -66,8 +80,56 @@ pub struct Entry {
     /// Since when neither the listing nor a reading shows it.
     absent_since: Option<Timestamp>,
     vanished: bool,
+    /// The state that the last single reading told. A listing that tells an end
+    /// is not the last word: only a single reading tells all.
+    read_state: Option<State>,
+    /// Baseline readings that did not tell the lists.
+    mute_readings: u8,
     /// The labels of recipients by recipient id.
     recipient_labels: BTreeMap<Box<str>, Box<str>>,
+    /// Retrievals since the last commit, by recipient id.
+    pending: BTreeMap<Box<str>, Tally>,
+}
+
+impl Entry {
+    fn durable_tally(&self, recipient: &str, mark: &RecipientMark) -> Tally {
+        let pending = self.pending.get(recipient).copied();
+        mark.tally().less(pending.unwrap_or_default())
+    }
+
+    /// The first reading that tells the lists is the baseline, or one that shows
+    /// that nothing can have been retrieved yet. Where none comes, the server
+    /// may well write nothing for empty lists.
+    fn note_baseline(&mut self, reading: &Transfer) {
+        let is_early = matches!(reading.state, Some(State::Processing | State::Pending));
+        let is_good = reading.tells_lists() || is_early;
+        if is_good || self.mute_readings >= MUTE_READINGS {
+            self.baseline_due = false;
+        } else if self.baseline_due {
+            self.mute_readings += 1;
+        }
+    }
+
+    fn note_pending(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Retrieved {
+                recipient,
+                method,
+                times,
+                ..
+            } = event
+            {
+                let pending = self.pending.entry(recipient.clone()).or_default();
+                pending.add(*method, *times);
+            }
+        }
+    }
+
+    /// What of this can change without an event.
+    fn outline(&self) -> impl PartialEq + use<> {
+        let marks = (self.baseline_due, self.ended_before, self.vanished);
+        (self.record.outline(), marks, self.absent_since)
+    }
 }
 
 impl Book {
@@ -79,7 +141,57 @@ impl Book {
         if is_taken && watching.scope.is_wider_than(&listed) {
             self.baseline = Baseline::Due { listed };
         }
+        if self.unwatched_since.take().is_some() {
+            self.begin_anew();
+        }
+        self.is_touched |= watching.scope != self.watching.scope;
         self.watching = watching;
+    }
+
+    /// A sender that comes back counts on, but not what happened meanwhile.
+    fn begin_anew(&mut self) {
+        self.is_touched = true;
+        self.baseline = Baseline::default();
+        for (id, entry) in &mut self.entries {
+            entry.baseline_due = true;
+            self.touched.insert(id.clone());
+        }
+    }
+
+    /// The configuration does not watch the sender any more.
+    pub(super) fn unwatch(&mut self, at: Timestamp) {
+        self.is_touched |= self.unwatched_since.is_none();
+        self.unwatched_since.get_or_insert(at);
+        self.presence = None;
+    }
+
+    /// Whether the configuration watches the sender.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.unwatched_since.is_none()
+    }
+
+    /// Whether the sender was watched so long ago that it is forgotten.
+    pub(super) fn is_forgotten(&self, at: Timestamp) -> bool {
+        self.unwatched_since
+            .is_some_and(|since| at.duration_since(since) >= KEEP_MARKS)
+    }
+
+    /// The counters as far as they are durable: what may be shown.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// All retrievals of a transfer, as far as they are durable: what may be
+    /// shown.
+    pub fn retrievals(&self, id: &TrackingId) -> Tally {
+        let Some(entry) = self.entries.get(id) else {
+            return Tally::default();
+        };
+        let mut pending = Tally::default();
+        for tally in entry.pending.values() {
+            pending.add_all(*tally);
+        }
+        entry.record.retrievals().less(pending)
     }
 
     /// The transfers that the server knows, in a stable order.
@@ -88,6 +200,23 @@ impl Book {
             .iter()
             .filter(|(_, entry)| entry.absent_since.is_none())
             .map(|(id, entry)| (id, &entry.record))
+    }
+
+    /// Whether the sender's first listing has ended, so that whatever is not
+    /// in the book is new.
+    pub const fn has_baseline(&self) -> bool {
+        matches!(self.baseline, Baseline::Taken)
+    }
+
+    /// The transfers that the server knows, each with the state up to which all
+    /// is known of it: one that had ended before we began to watch is never
+    /// read.
+    pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
+        let is_present = |(_, entry): &(_, &Entry)| entry.absent_since.is_none();
+        self.entries.iter().filter(is_present).map(|(id, entry)| {
+            let before = entry.record.state.filter(|_| entry.ended_before);
+            (id, entry.read_state.or(before))
+        })
     }
 
     /// Whether the configuration names the transfer.
@@ -101,18 +230,29 @@ impl Book {
     }
 
     /// The recipients of a transfer that have a label, each with what is
-    /// remembered of it.
-    pub fn recipients(&self, id: &TrackingId) -> impl Iterator<Item = (&str, &RecipientMark)> {
+    /// remembered of it and with its retrievals as far as they are durable.
+    pub fn recipients(
+        &self,
+        id: &TrackingId,
+    ) -> impl Iterator<Item = (&str, &RecipientMark, Tally)> {
         self.entries.get(id).into_iter().flat_map(|entry| {
-            let label = |(id, mark)| Some((&**entry.recipient_labels.get(id)?, mark));
-            entry.record.recipients.iter().filter_map(label)
+            let recipients = entry.record.recipients.iter();
+            recipients.filter_map(|(id, mark)| {
+                let label = entry.recipient_labels.get(id)?.as_ref();
+                Some((label, mark, entry.durable_tally(id, mark)))
+            })
         })
     }
 
     /// Keeps the labels of a transfer's recipients beside its record.
     pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.recipient_labels.extend(labels);
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let known = entry.recipient_labels.len();
+        entry.recipient_labels.extend(labels);
+        if entry.recipient_labels.len() > known {
+            self.touched.insert(id.clone());
         }
     }
 
@@ -130,6 +270,7 @@ impl Book {
             let events = self.merge(&reading, at, is_baseline);
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
+        self.is_touched |= matches!(self.baseline, Baseline::Due { .. });
         self.baseline = Baseline::Taken;
         self.settle_missing(&listed, at);
         happened
@@ -140,7 +281,12 @@ impl Book {
         let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
         if let Some(entry) = self.entries.get_mut(&reading.id) {
-            entry.baseline_due = false;
+            let before = (entry.baseline_due, entry.read_state);
+            entry.note_baseline(reading);
+            entry.read_state = reading.state.or(entry.read_state);
+            if (entry.baseline_due, entry.read_state) != before {
+                self.touched.insert(reading.id.clone());
+            }
         }
         let named = |event| (reading.id.clone(), event);
         events.into_iter().map(named).collect()
@@ -153,6 +299,7 @@ impl Book {
             return Vec::new();
         };
         entry.absent_since.get_or_insert(at);
+        self.touched.insert(id.clone());
         if entry.vanished || entry.record.has_ended() {
             return Vec::new();
         }
@@ -176,11 +323,16 @@ impl Book {
         let is_new = known.is_none();
         let mut entry = known.unwrap_or_default();
         entry.baseline_due |= is_new && is_baseline;
-        let before = (!is_new).then_some(entry.record);
+        let outline = entry.outline();
+        let before = (!is_new).then(|| std::mem::take(&mut entry.record));
         let (record, events) = merge(before, reading, at);
         entry.record = record;
         entry.ended_before |= is_new && is_baseline && entry.record.has_ended();
         entry.absent_since = None;
+        entry.note_pending(&events);
+        if !events.is_empty() || entry.outline() != outline {
+            self.touched.insert(reading.id.clone());
+        }
         let counts = !entry.baseline_due;
         self.entries.insert(reading.id.clone(), entry);
         if counts { events } else { Vec::new() }
@@ -200,15 +352,16 @@ impl Book {
         let named = &self.watching.named;
         for (id, entry) in &mut self.entries {
             let is_missing = !listed.contains(id) && !named.contains_key(id);
-            if is_missing && entry.record.has_ended() {
-                entry.absent_since.get_or_insert(at);
+            if is_missing && entry.record.has_ended() && entry.absent_since.is_none() {
+                entry.absent_since = Some(at);
+                self.touched.insert(id.clone());
             }
         }
-        self.entries.retain(|_, entry| {
-            entry
-                .absent_since
-                .is_none_or(|since| at.duration_since(since) < KEEP_MARKS)
-        });
+        let is_old = |since| at.duration_since(since) >= KEEP_MARKS;
+        let dropped = self
+            .entries
+            .extract_if(.., |_, entry| entry.absent_since.is_some_and(is_old));
+        self.touched.extend(dropped.map(|(id, _)| id));
     }
 }
 

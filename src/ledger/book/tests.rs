@@ -42,6 +42,7 @@ fn reading(name: &str, state: State) -> Transfer {
     Transfer {
         state: Some(state),
         recipients: Some(Vec::new()),
+        files: Some(Vec::new()),
         ..Transfer::untold(id(name))
     }
 }
@@ -214,4 +215,41 @@ fn the_last_good_round_is_remembered_through_failures() {
     book.note_round(round(Some(crate::model::Reason::Timeout)), at(2));
     let presence = book.presence.unwrap();
     assert_eq!((presence.at, presence.good_at), (at(2), Some(at(1))));
+}
+
+#[test]
+fn an_end_that_only_a_listing_told_is_still_to_be_read() {
+    let mut book = book(&[]);
+    book.list(vec![reading("old", State::Failed)], at(0));
+    book.list(vec![reading("a", State::Active)], at(1));
+    book.inspect(&reading("a", State::Active), at(2));
+    book.list(vec![reading("a", State::DeletedByAdmin)], at(3));
+    let known = |book: &Book, name: &str| {
+        let mut known = book.known();
+        known
+            .find(|(known, _)| **known == id(name))
+            .map(|(_, state)| state)
+    };
+    assert_eq!(known(&book, "a"), Some(Some(State::Active)));
+    assert_eq!(known(&book, "old"), None, "it left the list");
+    book.inspect(&reading("a", State::DeletedByAdmin), at(4));
+    assert_eq!(known(&book, "a"), Some(Some(State::DeletedByAdmin)));
+}
+
+#[test]
+fn a_baseline_waits_for_the_lists_but_not_for_ever() {
+    let mute = Transfer {
+        files: None,
+        ..reading("a", State::Active)
+    };
+    let mut waits = book(&[]);
+    waits.list(vec![mute.clone()], at(0));
+    waits.inspect(&mute, at(1));
+    assert_eq!(waits.inspect(&failing("a", State::Active), at(2)), vec![]);
+    let mut tires = book(&[]);
+    tires.list(vec![mute.clone()], at(0));
+    for second in 1..9 {
+        tires.inspect(&mute, at(second));
+    }
+    assert_eq!(tires.inspect(&failing("a", State::Active), at(9)).len(), 1);
 }

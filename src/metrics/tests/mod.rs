@@ -71,14 +71,17 @@ impl Desk {
         };
         let senders = [(ADA, "z"), (BOB, "a")];
         Self {
-            ledger: Ledger::new(ledger::Settings {
-                causes,
-                recipients,
-                senders: vec![
-                    (SenderId::new("prod", ADA), watching(named)),
-                    (SenderId::new("prod", BOB), watching(Vec::new())),
-                ],
-            }),
+            ledger: Ledger::new(
+                ledger::Settings {
+                    causes,
+                    recipients,
+                    senders: vec![
+                        (SenderId::new("prod", ADA), watching(named)),
+                        (SenderId::new("prod", BOB), watching(Vec::new())),
+                    ],
+                },
+                at(0),
+            ),
             settings: Settings {
                 transfers: true,
                 max_transfers: 0,
@@ -100,6 +103,8 @@ impl Desk {
             finding,
         };
         self.ledger.apply(observation);
+        // Counters are shown once they are durable.
+        self.ledger.settle();
     }
 
     /// A round that listed `transfers` ends at `seconds`.

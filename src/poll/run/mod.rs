@@ -190,7 +190,7 @@ impl<S: Source> Scheduler<S> {
         self.count(&desk, &outcome, now - began);
         let plan = &desk.agenda.plan;
         desk.troubles.tell(plan, &outcome, now);
-        self.tell_breaker(&desk, &outcome, admission, now);
+        self.tell_breaker(&desk, &outcome, &admission, now);
         let next = match &outcome.failure {
             None => {
                 desk.failures = 0;
@@ -224,7 +224,7 @@ impl<S: Source> Scheduler<S> {
         &mut self,
         desk: &Desk<S>,
         outcome: &Outcome,
-        admission: Admission,
+        admission: &Admission,
         now: Instant,
     ) {
         let server = desk.agenda.plan.id.server();
@@ -233,8 +233,13 @@ impl<S: Source> Scheduler<S> {
             return;
         };
         let was_open = breaker.is_open();
+        let mut failures = outcome.failure.iter().chain(outcome.single.values());
+        let of_server = |failure: &&Failure| failure.reason.concerns() == Concern::Server;
+        if let Some(failure) = failures.rfind(of_server) {
+            breaker.remember(&failure.chain);
+        }
         let streak = Streak {
-            is_probe: admission == Admission::Probe,
+            is_probe: *admission == Admission::Probe,
             ..outcome.streak
         };
         breaker.note(&streak, now, &mut self.rng);
@@ -242,7 +247,9 @@ impl<S: Source> Scheduler<S> {
             return;
         }
         self.telemetry.breaker(server, breaker.is_open());
-        if let Some(reason) = outcome.streak.reason.map(Reason::label) {
+        if breaker.is_open()
+            && let Some(reason) = outcome.streak.reason.map(Reason::label)
+        {
             tracing::warn!(server, reason, "the server is left alone");
         } else {
             tracing::info!(server, "the server is asked again");
@@ -272,9 +279,9 @@ async fn poll<S: Source>(mut desk: Desk<S>, admission: Admission) -> Done<S> {
         Admission::Go | Admission::Probe => {
             round::run(&mut desk.agenda, &desk.context, &mut desk.rng).await
         }
-        Admission::Refused(reason) => {
-            round::report(&desk.agenda, &desk.context, Some(reason)).await;
-            Outcome::refused(reason)
+        Admission::Refused(ref refusal) => {
+            round::report(&desk.agenda, &desk.context, Some(refusal.reason)).await;
+            Outcome::refused(refusal)
         }
     };
     Done {

@@ -2,6 +2,7 @@
 //!
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
+mod restart;
 mod rhythm;
 mod trouble;
 
@@ -161,6 +162,8 @@ impl Source for Fake {
 fn reading((id, state): (&TrackingId, &State)) -> Transfer {
     Transfer {
         state: Some(*state),
+        recipients: Some(Vec::new()),
+        files: Some(Vec::new()),
         ..Transfer::untold(id.clone())
     }
 }
@@ -209,6 +212,7 @@ fn plan(n: usize) -> SenderPlan {
             rare: Duration::from_hours(1),
         },
         named: Vec::new(),
+        known: None,
     }
 }
 
@@ -292,7 +296,7 @@ impl Run {
 
     /// The sum of a family's samples; zero if there are none yet.
     fn metric(&self, name: &str) -> f64 {
-        let families = crate::exposition::registry::gather(self.telemetry.registry());
+        let families = crate::exposition::registry::gather(self.telemetry.registry(), &[]);
         let own = families.iter().filter(|family| family.name == name);
         let value = |value: &crate::exposition::Value| match value {
             crate::exposition::Value::Number(number) => *number,

@@ -153,6 +153,21 @@ async fn a_named_transfer_that_is_not_found_is_asked_for_at_the_interval() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_listing_loses_is_read_at_once_named_or_not() {
+    let fake = Fake::new(vec![transfers("t", 2, State::Unknown)]);
+    let named = |plan: &mut SenderPlan| plan.named = vec![id_of("t-0")];
+    let run = Run::start(&fake, plans(1, named));
+    sleep(MINUTE * 5).await;
+    fake.states.lock().unwrap()[0].clear();
+    let calls = run.calls_within(MINUTE + Duration::from_secs(10)).await;
+    let times = times(&calls);
+    for id in ["t-0", "t-1"] {
+        assert_eq!(times[&(0, id.to_owned())].len(), 1, "{id}");
+    }
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_round_that_overlaps_its_next_turn_is_late_and_not_doubled() {
     let fake = Fake::new(vec![BTreeMap::new()]);
     *fake.latency.lock().unwrap() = Duration::from_secs(90);

@@ -202,3 +202,22 @@ async fn a_panic_in_a_round_ends_the_scheduler() {
     let ended = run.task.await;
     assert!(ended.is_err_and(|error| error.is_panic()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_single_reads_alone_neither_opens_the_breaker_nor_flaps() {
+    let (fake, run) = start(MINUTE);
+    sleep(MINUTE * 3).await;
+    fake.break_down(Fault {
+        reason: Reason::Server,
+        retry_after: None,
+        concerns: only_reads,
+    });
+    sleep(MINUTE * 2).await;
+    drop(run.take_rounds());
+    sleep(MINUTE * 30).await;
+    assert!(run.metric(OPEN).abs() < f64::EPSILON);
+    let rounds = run.take_rounds();
+    assert!(rounds.len() >= 60, "{rounds:?}");
+    assert!(rounds.iter().all(|(_, failure)| failure.is_none()));
+    run.end().await;
+}

@@ -3,9 +3,10 @@
 //! Several tasks bump them; each does so through a method that says what
 //! happened.
 //!
-//! **Invariants.** A name, label or HELP text of a family of ours is written
-//! here and nowhere else. Children that can be known in advance stand from the
-//! start at zero.
+//! **Invariants.** Children that can be known in advance stand from the start
+//! at zero.
+
+mod families;
 
 use std::{
     collections::BTreeMap,
@@ -17,170 +18,17 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metric::{Kind, Metric};
+pub use families::*;
 
-/// Every family of this module, by name: the order in which the registry
-/// gathers them.
-pub const METRICS: &[&Metric] = &[
-    &BREAKER_OPEN,
-    &API_REQUEST_DURATION,
-    &API_REQUESTS,
-    &API_VERSION,
-    &BUILD_INFO,
-    &RELOAD_TIME,
-    &RELOAD_SUCCESSFUL,
-    &LAST_POLL,
-    &LAST_SUCCESSFUL_POLL,
-    &POLL_DURATION,
-    &POLL_FAILURES,
-    &POLL_INTERVAL,
-    &POLLS,
-    &REJECTED_ITEMS,
-    &SCHEDULE_LAG,
-    &CLOCK_OFFSET,
-    &UNKNOWN_VALUES,
-];
-
-/// `cryptshare_exporter_last_poll_timestamp_seconds`.
-pub const LAST_POLL: Metric = Metric {
-    name: "cryptshare_exporter_last_poll_timestamp_seconds",
-    help: "When the last poll ended, good or not.",
-    kind: Kind::Gauge,
-    labels: &["server", "sender"],
-};
-
-/// `cryptshare_exporter_last_successful_poll_timestamp_seconds`.
-pub const LAST_SUCCESSFUL_POLL: Metric = Metric {
-    name: "cryptshare_exporter_last_successful_poll_timestamp_seconds",
-    help: "When the last good poll ended.",
-    kind: Kind::Gauge,
-    labels: &["server", "sender"],
-};
-
-/// `cryptshare_exporter_poll_interval_seconds`.
-pub const POLL_INTERVAL: Metric = Metric {
-    name: "cryptshare_exporter_poll_interval_seconds",
-    help: "The configured interval between two polls.",
-    kind: Kind::Gauge,
-    labels: &["server", "sender"],
-};
-
-/// `cryptshare_exporter_poll_duration_seconds`.
-pub const POLL_DURATION: Metric = Metric {
-    name: "cryptshare_exporter_poll_duration_seconds",
-    help: "How long the last poll took.",
-    kind: Kind::Gauge,
-    labels: &["server", "sender"],
-};
-
-/// `cryptshare_exporter_polls_total`.
-pub const POLLS: Metric = Metric {
-    name: "cryptshare_exporter_polls_total",
-    help: "Polls ended, good or not.",
-    kind: Kind::Counter,
-    labels: &["server", "sender"],
-};
-
-/// `cryptshare_exporter_poll_failures_total`.
-pub const POLL_FAILURES: Metric = Metric {
-    name: "cryptshare_exporter_poll_failures_total",
-    help: "Polls that failed, and polls with single reads that failed, by reason.",
-    kind: Kind::Counter,
-    labels: &["server", "sender", "reason"],
-};
-
-/// `cryptshare_exporter_api_requests_total`.
-pub const API_REQUESTS: Metric = Metric {
-    name: "cryptshare_exporter_api_requests_total",
-    help: "Requests to the server by endpoint and HTTP status; none if no answer came.",
-    kind: Kind::Counter,
-    labels: &["server", "endpoint", "code"],
-};
-
-/// `cryptshare_exporter_api_request_duration_seconds`.
-pub const API_REQUEST_DURATION: Metric = Metric {
-    name: "cryptshare_exporter_api_request_duration_seconds",
-    help: "How long requests to the server took, bodies included.",
-    kind: Kind::Histogram,
-    labels: &["server", "endpoint"],
-};
-
-/// `cryptshare_exporter_api_breaker_open`.
-pub const BREAKER_OPEN: Metric = Metric {
-    name: "cryptshare_exporter_api_breaker_open",
-    help: "1 while the server has failed so often that it is asked by single probes alone, else 0.",
-    kind: Kind::Gauge,
-    labels: &["server"],
-};
-
-/// `cryptshare_exporter_api_version_info`.
-pub const API_VERSION: Metric = Metric {
-    name: "cryptshare_exporter_api_version_info",
-    help: "The minor version of the REST API that requests ask for (X-CS-MinimumMinorApiVersion), as of the last answer.",
-    kind: Kind::Info,
-    labels: &["server", "minor"],
-};
-
-/// `cryptshare_exporter_server_clock_offset_seconds`.
-pub const CLOCK_OFFSET: Metric = Metric {
-    name: "cryptshare_exporter_server_clock_offset_seconds",
-    help: "The server's clock (Date header) minus ours, as of the last answer.",
-    kind: Kind::Gauge,
-    labels: &["server"],
-};
-
-/// `cryptshare_exporter_schedule_lag_seconds`.
-pub const SCHEDULE_LAG: Metric = Metric {
-    name: "cryptshare_exporter_schedule_lag_seconds",
-    help: "How late polls began.",
-    kind: Kind::Histogram,
-    labels: &[],
-};
-
-/// `cryptshare_exporter_rejected_items_total`.
-pub const REJECTED_ITEMS: Metric = Metric {
-    name: "cryptshare_exporter_rejected_items_total",
-    help: "Items of answers that could not be understood and were left out.",
-    kind: Kind::Counter,
-    labels: &["server", "reason"],
-};
-
-/// `cryptshare_exporter_unknown_values_total`.
-pub const UNKNOWN_VALUES: Metric = Metric {
-    name: "cryptshare_exporter_unknown_values_total",
-    help: "Words of the server that this exporter does not know.",
-    kind: Kind::Counter,
-    labels: &["server", "field"],
-};
-
-/// `cryptshare_exporter_config_last_reload_successful`.
-pub const RELOAD_SUCCESSFUL: Metric = Metric {
-    name: "cryptshare_exporter_config_last_reload_successful",
-    help: "1 if the configuration was last loaded with success.",
-    kind: Kind::Gauge,
-    labels: &[],
-};
-
-/// `cryptshare_exporter_config_last_reload_success_timestamp_seconds`.
-pub const RELOAD_TIME: Metric = Metric {
-    name: "cryptshare_exporter_config_last_reload_success_timestamp_seconds",
-    help: "When the configuration was last loaded with success.",
-    kind: Kind::Gauge,
-    labels: &[],
-};
-
-/// `cryptshare_exporter_build_info`.
-pub const BUILD_INFO: Metric = Metric {
-    name: "cryptshare_exporter_build_info",
-    help: "The version of this exporter, its revision and its compiler.",
-    kind: Kind::Info,
-    labels: &["version", "revision", "rustc"],
-};
+use crate::metric::Metric;
 
 /// Buckets of requests: from a local answer to the longest deadline.
 const REQUEST_BUCKETS: [f64; 12] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
+
+/// Buckets of commits: from a quick disk to one in trouble.
+const COMMIT_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// Buckets of lag: what is late by a second is late.
 const LAG_BUCKETS: [f64; 7] = [0.001, 0.01, 0.1, 1.0, 5.0, 15.0, 60.0];
@@ -215,6 +63,10 @@ struct Families {
     told_versions: Mutex<BTreeMap<String, u32>>,
     clock_offset: GaugeVec,
     schedule_lag: Histogram,
+    ledger_commits: IntCounterVec,
+    ledger_commit_failures: IntCounterVec,
+    ledger_commit_duration: Histogram,
+    ledger_size: GaugeVec,
     rejected_items: IntCounterVec,
     unknown_values: IntCounterVec,
     reload_successful: GaugeVec,
@@ -230,6 +82,7 @@ impl Telemetry {
         let registry = Registry::new();
         let r = &registry;
         let lag = HistogramOpts::new(SCHEDULE_LAG.name, SCHEDULE_LAG.help);
+        let commit = HistogramOpts::new(LEDGER_COMMIT_DURATION.name, LEDGER_COMMIT_DURATION.help);
         let duration = HistogramOpts::new(API_REQUEST_DURATION.name, API_REQUEST_DURATION.help)
             .buckets(REQUEST_BUCKETS.to_vec());
         let build = gauge(r, &BUILD_INFO)?;
@@ -252,6 +105,13 @@ impl Telemetry {
             api_version: gauge(r, &API_VERSION)?,
             told_versions: Mutex::default(),
             clock_offset: gauge(r, &CLOCK_OFFSET)?,
+            ledger_commits: counter(r, &LEDGER_COMMITS)?,
+            ledger_commit_failures: counter(r, &LEDGER_COMMIT_FAILURES)?,
+            ledger_commit_duration: registered(
+                r,
+                Histogram::with_opts(commit.buckets(COMMIT_BUCKETS.to_vec()))?,
+            )?,
+            ledger_size: gauge(r, &LEDGER_SIZE)?,
             schedule_lag: registered(r, Histogram::with_opts(lag.buckets(LAG_BUCKETS.to_vec()))?)?,
             rejected_items: counter(r, &REJECTED_ITEMS)?,
             unknown_values: counter(r, &UNKNOWN_VALUES)?,
@@ -259,6 +119,10 @@ impl Telemetry {
             reload_time: gauge(r, &RELOAD_TIME)?,
             registry,
         };
+        // Those without labels stand at zero from the start.
+        let none: [&str; 0] = [];
+        families.ledger_commits.with_label_values(&none);
+        families.ledger_commit_failures.with_label_values(&none);
         Ok(Self(Arc::new(families)))
     }
 
@@ -362,6 +226,28 @@ impl Telemetry {
             .clock_offset
             .with_label_values(&[server])
             .set(seconds);
+    }
+
+    /// A commit of the ledger ended after `took` seconds.
+    pub fn ledger_committed(&self, took: f64, is_good: bool) {
+        let (f, none): (_, [&str; 0]) = (&self.0, []);
+        let counter = if is_good {
+            &f.ledger_commits
+        } else {
+            &f.ledger_commit_failures
+        };
+        counter.with_label_values(&none).inc();
+        f.ledger_commit_duration.observe(took);
+    }
+
+    /// The file of the ledger is so large.
+    pub fn ledger_size(&self, bytes: u64) {
+        let none: [&str; 0] = [];
+        // Exact up to 2^53, which no file reaches.
+        let high = u32::try_from(bytes >> 32).unwrap_or(u32::MAX);
+        let low = u32::try_from(bytes & u64::from(u32::MAX)).unwrap_or_default();
+        let bytes = f64::from(high) * 4_294_967_296.0 + f64::from(low);
+        self.0.ledger_size.with_label_values(&none).set(bytes);
     }
 
     /// A poll began `seconds` late.

@@ -1,0 +1,283 @@
+//! The ledger on disk: one file, one transaction for a batch of changes.
+//!
+//! A row holds a whole record or all counters of a sender, never a difference,
+//! so writing it again after a commit whose outcome is not known does no harm.
+//!
+//! **Invariants.** What [`Store::commit`] has acknowledged survives a power
+//! loss. A file that cannot be understood is never overwritten.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    backends::FileBackend,
+};
+
+use super::rows::{self, Malformed};
+use crate::model::{SenderId, TrackingId};
+
+/// The version of the format that this exporter writes.
+pub const FORMAT: u32 = 1;
+
+/// The file in the state directory.
+const FILE: &str = "ledger.redb";
+
+/// Pages kept in memory; a batch touches few of them.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// `format` alone.
+const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+
+/// Server and address.
+const SENDERS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("senders");
+
+/// Server, address and tracking id.
+const TRANSFERS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("transfers");
+
+/// The rows of one transaction; `None` takes a row away.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(super) senders: Vec<(SenderId, Option<Vec<u8>>)>,
+    pub(super) transfers: Vec<(SenderId, TrackingId, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.senders.is_empty() && self.transfers.is_empty()
+    }
+}
+
+/// Every row of a file.
+#[derive(Debug, Default)]
+pub struct Content {
+    pub(super) senders: Vec<(SenderId, rows::Sender)>,
+    pub(super) transfers: Vec<(SenderId, TrackingId, rows::Transfer)>,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("{0} is in use by another process; stop that one first")]
+    InUse(PathBuf),
+    /// It cannot be read or written.
+    #[error("{0} cannot be opened; check that the directory exists, is writable and has space")]
+    Inaccessible(PathBuf, #[source] Box<redb::Error>),
+    /// It was written by a newer exporter.
+    #[error(
+        "{0} has format {1}, and this exporter knows formats up to {FORMAT}; run a newer exporter"
+    )]
+    Newer(PathBuf, u32),
+    /// It is damaged.
+    #[error("{0} is damaged; restore it from a backup, or begin anew with --state.reset")]
+    Damaged(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row could not be written.
+    #[error("{0} cannot be written")]
+    Write(PathBuf, #[source] Box<redb::Error>),
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    /// Closed after a failure, since the library refuses to go on after one.
+    database: Option<Database>,
+}
+
+impl Store {
+    /// Opens the file in `directory`, or creates it with mode 0600.
+    ///
+    /// # Errors
+    /// If it is in use, newer, damaged or inaccessible; nothing is changed
+    /// then.
+    pub fn open(directory: &Path) -> Result<(Self, Content), StoreError> {
+        let path = directory.join(FILE);
+        let database = open(directory, &path)?;
+        let content = read(&database).map_err(|error| error.at(&path))?;
+        let store = Self {
+            path,
+            database: Some(database),
+        };
+        Ok((store, content))
+    }
+
+    /// Writes the batch in one transaction that is durable when this returns.
+    ///
+    /// # Errors
+    /// If the disk does not take it. The next commit opens the file anew.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open(self.path.parent().unwrap_or(Path::new("")), &self.path)?,
+        };
+        write(&database, batch)
+            .map_err(|error| StoreError::Write(self.path.clone(), Box::new(error)))?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    /// The error of a file whose rows contradict each other.
+    pub(super) fn damaged(&self, error: Malformed) -> StoreError {
+        StoreError::Damaged(self.path.clone(), Box::new(error))
+    }
+
+    /// How large the file is, in bytes; none if that cannot be read.
+    pub fn size_bytes(&self) -> Option<u64> {
+        fs::metadata(&self.path).ok().map(|metadata| metadata.len())
+    }
+}
+
+/// Why a file that could be opened could not be read.
+#[derive(Debug)]
+enum Unreadable {
+    Newer(u32),
+    Malformed(Malformed),
+    Storage(redb::Error),
+}
+
+impl Unreadable {
+    fn at(self, path: &Path) -> StoreError {
+        let path = path.to_owned();
+        match self {
+            Self::Newer(format) => StoreError::Newer(path, format),
+            Self::Malformed(error) => StoreError::Damaged(path, Box::new(error)),
+            Self::Storage(error) => StoreError::Damaged(path, Box::new(error)),
+        }
+    }
+}
+
+fn open(directory: &Path, path: &Path) -> Result<Database, StoreError> {
+    let inaccessible = |error: io::Error| {
+        StoreError::Inaccessible(path.to_owned(), Box::new(redb::Error::Io(error)))
+    };
+    fs::create_dir_all(directory).map_err(inaccessible)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.mode(0o600).open(path).map_err(inaccessible)?;
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, error))?)
+        .map_err(|error| refused(path, error))?;
+    prepare(&database)
+        .map_err(|error| StoreError::Inaccessible(path.to_owned(), Box::new(error)))?;
+    Ok(database)
+}
+
+fn refused(path: &Path, error: DatabaseError) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            StoreError::InUse(path)
+        }
+        DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::UpgradeRequired(_) => {
+            StoreError::Damaged(path, Box::new(error))
+        }
+        DatabaseError::Storage(StorageError::Io(ref cause))
+            if cause.kind() == io::ErrorKind::InvalidData =>
+        {
+            StoreError::Damaged(path, Box::new(error))
+        }
+        error @ (DatabaseError::Storage(_)
+        | DatabaseError::RepairAborted
+        | DatabaseError::TransactionInProgress
+        | _) => StoreError::Inaccessible(path, Box::new(error.into())),
+    }
+}
+
+/// Gives a new file its tables and its format; an old one stays untouched.
+fn prepare(database: &Database) -> Result<(), redb::Error> {
+    let is_new = match database.begin_read()?.open_table(META) {
+        Ok(_) => false,
+        Err(redb::TableError::TableDoesNotExist(_)) => true,
+        Err(error) => return Err(error.into()),
+    };
+    if is_new {
+        let transaction = database.begin_write()?;
+        transaction.open_table(META)?.insert("format", FORMAT)?;
+        transaction.open_table(SENDERS)?;
+        transaction.open_table(TRANSFERS)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn read(database: &Database) -> Result<Content, Unreadable> {
+    let storage = |error: redb::Error| Unreadable::Storage(error);
+    let format = format_of(database).map_err(storage)?;
+    if format > FORMAT {
+        return Err(Unreadable::Newer(format));
+    }
+    let (senders, transfers) = raw_rows(database).map_err(storage)?;
+    let mut content = Content::default();
+    for (id, bytes) in senders {
+        let row = rows::Sender::decode(&bytes).map_err(Unreadable::Malformed)?;
+        content.senders.push((id, row));
+    }
+    for (sender, id, bytes) in transfers {
+        let id = TrackingId::parse(&id).map_err(|_| Unreadable::Malformed(Malformed))?;
+        let row = rows::Transfer::decode(&bytes).map_err(Unreadable::Malformed)?;
+        content.transfers.push((sender, id, row));
+    }
+    Ok(content)
+}
+
+fn format_of(database: &Database) -> Result<u32, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = transaction.open_table(META)?;
+    let format = table.get("format")?;
+    Ok(format.map_or(0, |format| format.value()))
+}
+
+type RawSenders = Vec<(SenderId, Vec<u8>)>;
+type RawTransfers = Vec<(SenderId, String, Vec<u8>)>;
+
+fn raw_rows(database: &Database) -> Result<(RawSenders, RawTransfers), redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut senders = Vec::new();
+    for row in transaction.open_table(SENDERS)?.iter()? {
+        let (key, value) = row?;
+        let (server, address) = key.value();
+        senders.push((SenderId::new(server, address), value.value().to_vec()));
+    }
+    let mut transfers = Vec::new();
+    for row in transaction.open_table(TRANSFERS)?.iter()? {
+        let (key, value) = row?;
+        let (server, address, id) = key.value();
+        let sender = SenderId::new(server, address);
+        transfers.push((sender, id.to_owned(), value.value().to_vec()));
+    }
+    Ok((senders, transfers))
+}
+
+fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(SENDERS)?;
+        for (sender, row) in &batch.senders {
+            let key = (sender.server(), sender.address());
+            match row {
+                Some(row) => table.insert(key, row.as_slice())?,
+                None => table.remove(key)?,
+            };
+        }
+        let mut table = transaction.open_table(TRANSFERS)?;
+        for (sender, id, row) in &batch.transfers {
+            let key = (sender.server(), sender.address(), id.as_str());
+            match row {
+                Some(row) => table.insert(key, row.as_slice())?,
+                None => table.remove(key)?,
+            };
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
