@@ -50,3 +50,11 @@ impl Kind {
         }
     }
 }
+
+/// The nearest number that the exposition can carry: whole and exact up to
+/// 2^53, which no value here reaches.
+pub fn float(value: u64) -> f64 {
+    let high = u32::try_from(value >> 32).unwrap_or(u32::MAX);
+    let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}

@@ -13,7 +13,7 @@ use prometheus::{
     proto,
 };
 
-use crate::metric::{Kind, Metric};
+use crate::metric::{Kind, Metric, float};
 
 /// Every family of this module, by name: the order in which the registry
 /// gathers them.
@@ -196,14 +196,6 @@ fn family(metric: &Metric, value: f64) -> proto::MetricFamily {
     family.set_field_type(kind);
     family.set_metric(vec![sample]);
     family
-}
-
-/// The nearest number that the exposition can carry: whole and exact up to
-/// 2^53, which no value here reaches.
-fn float(value: u64) -> f64 {
-    let high = u32::try_from(value >> 32).unwrap_or(u32::MAX);
-    let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
-    f64::from(high) * 4_294_967_296.0 + f64::from(low)
 }
 
 #[cfg(test)]

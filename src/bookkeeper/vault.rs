@@ -67,7 +67,7 @@ impl Vault {
                 ledger.settle();
                 self.note_success();
             }
-            Err(error) => self.note_failure(&error),
+            Err(error) => self.note_failure(error),
         }
         Ok(())
     }
@@ -101,10 +101,10 @@ impl Vault {
         }
     }
 
-    fn note_failure(&mut self, error: &StoreError) {
+    fn note_failure(&mut self, error: StoreError) {
         let now = Instant::now();
         if self.trouble.is_none() {
-            let error = chain(error);
+            let error = format!("{:#}", anyhow::Error::new(error));
             tracing::error!(
                 error,
                 "the ledger cannot be written; counters wait until it can"
@@ -116,15 +116,4 @@ impl Vault {
             retry_at: now + PAUSE,
         });
     }
-}
-
-fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

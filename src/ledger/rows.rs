@@ -171,34 +171,33 @@ pub(super) fn optional(moment: Option<Moment>) -> Result<Option<Timestamp>, Malf
     moment.map(timestamp).transpose()
 }
 
-/// The number of a state: its place in [`State::ALL`], which is only ever
-/// added to at its end.
-pub(super) fn number_of(state: State) -> u8 {
-    let place = State::ALL.iter().position(|known| *known == state);
+/// The number of a word: its place among all of its kind, which are only ever
+/// added to at their end.
+fn place<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    let place = all.iter().position(|known| known == one);
     place
         .and_then(|place| u8::try_from(place).ok())
         .unwrap_or_default()
+}
+
+fn at_place<T: Copy>(all: &[T], number: u8) -> Result<T, Malformed> {
+    all.get(usize::from(number)).copied().ok_or(Malformed)
+}
+
+pub(super) fn number_of(state: State) -> u8 {
+    place(&State::ALL, &state)
 }
 
 pub(super) fn state(number: u8) -> Result<State, Malformed> {
-    State::ALL
-        .get(usize::from(number))
-        .copied()
-        .ok_or(Malformed)
+    at_place(&State::ALL, number)
 }
 
 pub(super) fn number_of_reason(reason: Reason) -> u8 {
-    let place = Reason::ALL.iter().position(|known| *known == reason);
-    place
-        .and_then(|place| u8::try_from(place).ok())
-        .unwrap_or_default()
+    place(&Reason::ALL, &reason)
 }
 
 pub(super) fn reason(number: u8) -> Result<Reason, Malformed> {
-    Reason::ALL
-        .get(usize::from(number))
-        .copied()
-        .ok_or(Malformed)
+    at_place(&Reason::ALL, number)
 }
 
 pub(super) fn numbers(tally: Tally) -> [u64; 3] {

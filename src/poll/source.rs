@@ -82,18 +82,11 @@ impl Source for Client {
 
 impl From<crate::cryptshare::Error> for Failure {
     fn from(error: crate::cryptshare::Error) -> Self {
-        let mut chain = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            chain.push_str(": ");
-            chain.push_str(&error.to_string());
-            cause = error.source();
-        }
         Self {
             reason: error.reason(),
             retry_after: error.retry_after(),
             tracking_id: None,
-            chain,
+            chain: format!("{:#}", anyhow::Error::new(error)),
         }
     }
 }

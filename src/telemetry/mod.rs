@@ -20,7 +20,7 @@ use prometheus::{
 
 pub use families::*;
 
-use crate::metric::Metric;
+use crate::metric::{Metric, float};
 
 /// Buckets of requests: from a local answer to the longest deadline.
 const REQUEST_BUCKETS: [f64; 12] = [
@@ -243,11 +243,8 @@ impl Telemetry {
     /// The file of the ledger is so large.
     pub fn ledger_size(&self, bytes: u64) {
         let none: [&str; 0] = [];
-        // Exact up to 2^53, which no file reaches.
-        let high = u32::try_from(bytes >> 32).unwrap_or(u32::MAX);
-        let low = u32::try_from(bytes & u64::from(u32::MAX)).unwrap_or_default();
-        let bytes = f64::from(high) * 4_294_967_296.0 + f64::from(low);
-        self.0.ledger_size.with_label_values(&none).set(bytes);
+        let size = self.0.ledger_size.with_label_values(&none);
+        size.set(float(bytes));
     }
 
     /// A poll began `seconds` late.
