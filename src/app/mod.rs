@@ -6,6 +6,7 @@
 
 mod demo;
 mod parts;
+mod state;
 
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::atomic::Ordering};
 
@@ -18,12 +19,13 @@ use rand::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 pub use demo::{DemoOptions, SimulateOptions, demo, simulate};
+pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 
 use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
-    config::Config,
-    ledger::{Ledger, Store, StoreError},
+    config::{self, Config},
+    ledger::{IfMissing, Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
     poll::{self, Pulse},
@@ -147,7 +149,7 @@ fn start(
 /// The ledger of an earlier life, or an empty one, and where it is kept.
 fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
     let (mut ledger, store) = if let Some(directory) = &config.state_directory {
-        let (ledger, store) = Ledger::open(directory)?;
+        let (ledger, store) = Ledger::open(directory, IfMissing::Create)?;
         tracing::info!(directory = %directory.display(), "counters go on from the ledger");
         (ledger, Some(store))
     } else {
@@ -176,11 +178,15 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
         Ok(runtime) => runtime.block_on(main),
         Err(error) => Err(error.into()),
     };
-    ended.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
-        let is_state = error.is::<StoreError>();
-        ExitCode::from(if is_state { EXIT_CONFIG } else { EXIT_CRASH })
-    })
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Tells the error in full; the answer is the exit code for it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("{error:#}"));
+    let mut causes = error.chain();
+    let is_refused = causes.any(|cause| cause.is::<StoreError>() || cause.is::<config::Error>());
+    ExitCode::from(if is_refused { EXIT_CONFIG } else { EXIT_CRASH })
 }
 
 /// Writes to standard output; a reader that hung up is no failure.

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 /// The longest wait for any condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
+/// The exporter.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
 
 /// A child that is killed when it is dropped, and what it wrote.
 pub struct Process {
