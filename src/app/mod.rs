@@ -18,7 +18,7 @@ use rand::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use demo::{DemoOptions, SimulateOptions, demo, simulate};
+pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 
 use crate::{

@@ -106,14 +106,10 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
             world.faults.set(faults);
             Ok((200, json!(world.faults.list())))
         }
-        ["quirks"] if get => Ok((200, json!(world.quirks))),
+        ["quirks"] if get => Ok((200, json!(world.quirks.shares()))),
         ["quirks"] if asked.method == Method::PUT => {
-            let quirks: Quirks = body(asked)?;
-            if !quirks.is_good() {
-                return Err((400, "a share is from 0 to 1".to_owned()));
-            }
-            world.quirks = quirks;
-            Ok((200, json!(world.quirks)))
+            world.quirks = Quirks::read(&body(asked)?).map_err(|wrong| (400, wrong))?;
+            Ok((200, json!(world.quirks.shares())))
         }
         _ => Err((404, "there is no such control".to_owned())),
     }

@@ -9,6 +9,7 @@
 //! computed.
 
 mod answers;
+mod bulk;
 mod control;
 mod fault;
 mod index;
@@ -37,6 +38,8 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use quirk::Quirks;
+
 use crate::net::{self, Body, Places};
 use world::World;
 
@@ -59,6 +62,8 @@ pub struct Scenario {
     pub activity: f64,
     /// The minor version of the API that is offered.
     pub api_minor: u32,
+    /// In what the server differs from the most likely one.
+    pub quirks: Quirks,
     /// The simulated date at the start.
     pub start: Timestamp,
 }
@@ -88,6 +93,15 @@ struct Asked {
     uri: hyper::Uri,
     headers: hyper::HeaderMap,
     body: Vec<u8>,
+}
+
+impl Asked {
+    /// `Accept-Language`, or nothing.
+    fn language(&self) -> &str {
+        let language = self.headers.get(hyper::header::ACCEPT_LANGUAGE);
+        let language = language.and_then(|language| language.to_str().ok());
+        language.unwrap_or_default()
+    }
 }
 
 impl Simulator {

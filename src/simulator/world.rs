@@ -54,7 +54,7 @@ pub(super) struct World {
     pub(super) index: Index,
     pub(super) lived_until: Timestamp,
     client_id: String,
-    senders: Vec<String>,
+    pub(super) senders: Vec<String>,
     /// By address in lower case.
     by_address: HashMap<String, usize>,
 }
@@ -87,7 +87,7 @@ impl World {
             rng,
             tokens: Tokens::default(),
             faults: Faults::default(),
-            quirks: Quirks::default(),
+            quirks: scenario.quirks.clone(),
             api_minor: scenario.api_minor,
             activity: scenario.activity,
             base_url,
