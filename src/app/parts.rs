@@ -89,6 +89,7 @@ pub(super) fn poll(config: &Config, ledger: &Ledger) -> poll::Settings {
             normal: sender.options.poll_interval,
             processing: sender.options.processing_interval,
             rare: sender.options.rare_interval,
+            listing: sender.options.listing_interval,
         },
         named: named(sender),
         known: ledger.book(&sender.id).map(known),

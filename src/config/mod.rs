@@ -99,6 +99,8 @@ pub struct SenderOptions {
     pub processing_interval: Duration,
     /// `rare_interval`.
     pub rare_interval: Duration,
+    /// `listing_interval`.
+    pub listing_interval: Duration,
     /// `keep_ended`.
     pub keep_ended: Duration,
     /// `language`.
@@ -114,6 +116,7 @@ impl Default for SenderOptions {
             poll_interval: Duration::from_mins(1),
             processing_interval: Duration::from_secs(5),
             rare_interval: Duration::from_hours(1),
+            listing_interval: Duration::from_hours(1),
             keep_ended: Duration::from_hours(24),
             language: "en".to_owned(),
             max_age: None,

@@ -19,6 +19,7 @@ use super::{
     Endpoint, Error, answers,
     tokens::TokenFile,
     transport::{Call, Transport},
+    versions::PLAIN_MINOR,
 };
 use crate::model::{Reason, Verification};
 
@@ -229,7 +230,8 @@ impl Login {
         let call = Call {
             endpoint: Endpoint::VerificationToken,
             method: Method::POST,
-            url: transport.url(&self.address, &["verification", "token"]),
+            url: transport.url_of(&self.address, &["verification", "token"]),
+            minor: PLAIN_MINOR,
             token: None,
             language: &self.language,
         };

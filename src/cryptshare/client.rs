@@ -14,9 +14,10 @@ use super::{
     BuildError, Endpoint, Error, Settings,
     answers::{self, Decoded, Page, Standing},
     auth::{Login, Token},
-    paging::{Listing, Sizes},
+    paging::{Leaf, Listing, Sizes, Style},
     tokens::TokenFile,
     transport::{Call, Transport},
+    versions::{BULK_MINOR, PLAIN_MINOR, Versions},
 };
 use crate::{
     budget::Budget,
@@ -25,6 +26,13 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// The members that are read, and no secret among them (contract 5.2).
+const FIELDS: &str = "trackingId,\
+    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
+    files(id,removed,removalCause),\
+    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
+    transfer(expirationDate,files(size))";
+
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
 pub struct Client {
@@ -32,6 +40,7 @@ pub struct Client {
     server: String,
     logins: BTreeMap<SenderId, Login>,
     page_sizes: Sizes,
+    versions: Versions,
     telemetry: Telemetry,
 }
 
@@ -58,23 +67,66 @@ impl Client {
             server: settings.server.clone(),
             logins: settings.senders.iter().map(login).collect(),
             page_sizes: Sizes::default(),
+            versions: Versions::new(settings.server.clone()),
             telemetry,
         })
     }
 
-    /// Every transfer that the server lists for `sender`, newest first.
+    /// The next page of a listing: what it tells for the first time; none when
+    /// the listing is over. `is_news` says of which transfers there is nothing
+    /// known yet.
     ///
     /// # Errors
-    /// If any page could not be read: half a listing is none.
-    pub async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Error> {
+    /// If the page could not be read; then the listing is not complete.
+    pub async fn page(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Option<Vec<Transfer>>, Error> {
         let login = self.login(sender)?;
-        let mut listing = Listing::new(self.page_sizes.of(sender));
-        while let Some((page, size)) = listing.next() {
-            let taken = listing.take(self.page(login, page, size).await);
-            self.page_sizes.note(sender, listing.size());
-            taken?;
+        let style = match listing.style() {
+            Some(style) => style,
+            None => self.begin(sender, listing).await?,
+        };
+        let Some(leaf) = listing.next() else {
+            return Ok(None);
+        };
+        let answer = match style {
+            Style::Bulk => self.bulk_page(login, leaf).await,
+            Style::Plain => self.plain_page(login, leaf).await,
+        };
+        match answer {
+            Err(error) if style == Style::Bulk && self.versions.take_refusal(&error, leaf.size) => {
+                listing.begin(Style::Plain, self.page_sizes.of(sender));
+                Ok(Some(Vec::new()))
+            }
+            answer => {
+                let taken = listing.take(answer, is_news);
+                self.page_sizes.note(sender, listing.size());
+                taken.map(Some)
+            }
         }
-        Ok(listing.finish())
+    }
+
+    async fn begin(&self, sender: &SenderId, listing: &mut Listing) -> Result<Style, Error> {
+        let style = self.versions.style(async || self.offered().await).await?;
+        listing.begin(style, self.page_sizes.of(sender));
+        Ok(style)
+    }
+
+    /// The highest minor version that the server says it has.
+    async fn offered(&self) -> Result<Option<u64>, Error> {
+        let call = Call {
+            endpoint: Endpoint::ApiStatus,
+            method: Method::GET,
+            url: self.transport.url(&["status"]),
+            minor: PLAIN_MINOR,
+            token: None,
+            language: "en",
+        };
+        let body = self.transport.send(call).await?;
+        Ok(answers::minor(&body))
     }
 
     /// The status of one transfer.
@@ -85,7 +137,7 @@ impl Client {
         let login = self.login(sender)?;
         let url = self
             .transport
-            .url(&login.address, &["transfers", id.as_str()]);
+            .url_of(&login.address, &["transfers", id.as_str()]);
         let body = self.get(login, Endpoint::TransferStatus, url).await?;
         answers::status(id, &body).map(|answer| self.note(answer))
     }
@@ -134,18 +186,30 @@ impl Client {
     }
 
     async fn standing(&self, login: &Login) -> Result<Standing, Error> {
-        let url = self.transport.url(&login.address, &["verification"]);
+        let url = self.transport.url_of(&login.address, &["verification"]);
         let body = self.get(login, Endpoint::Verification, url).await?;
         answers::verification(&body).map(|answer| self.note(answer))
     }
 
-    async fn page(&self, login: &Login, page: u32, size: u32) -> Result<Page, Error> {
-        let mut url = self.transport.url(&login.address, &["transfers"]);
-        url.query_pairs_mut()
-            .append_pair("page", &page.to_string())
-            .append_pair("page-size", &size.to_string());
+    async fn plain_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
+        let mut url = self.transport.url_of(&login.address, &["transfers"]);
+        turn_to(&mut url, leaf);
         let body = self.get(login, Endpoint::Transfers, url).await?;
         answers::list(&body).map(|answer| self.note(answer))
+    }
+
+    async fn bulk_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
+        let segments = ["transfers", "sent-transfers"];
+        let mut url = self.transport.url_of(&login.address, &segments);
+        turn_to(&mut url, leaf);
+        if leaf.is_active {
+            url.query_pairs_mut().append_pair("active", "true");
+        }
+        url.query_pairs_mut().append_pair("fields", FIELDS);
+        let body = self.get(login, Endpoint::SentTransfers, url).await?;
+        let page = answers::bulk(&body).map(|answer| self.note(answer))?;
+        self.versions.note(&page.transfers);
+        Ok(page)
     }
 
     /// GETs with the sender's token; a refused token is renewed once.
@@ -154,6 +218,14 @@ impl Client {
             endpoint,
             method: Method::GET,
             url,
+            minor: match endpoint {
+                Endpoint::SentTransfers => BULK_MINOR,
+                Endpoint::TransferStatus
+                | Endpoint::Transfers
+                | Endpoint::Verification
+                | Endpoint::VerificationToken
+                | Endpoint::ApiStatus => PLAIN_MINOR,
+            },
             token: None,
             language: &login.language,
         };
@@ -173,6 +245,8 @@ impl Client {
             body => body?,
         };
         login.trust(&token).await;
+        self.telemetry
+            .api_version(&self.server, self.versions.minor());
         Ok(body)
     }
 
@@ -194,4 +268,10 @@ impl Client {
         telemetry.unknown_values(server, "verification_method", verification_methods);
         value
     }
+}
+
+fn turn_to(url: &mut Url, leaf: Leaf) {
+    url.query_pairs_mut()
+        .append_pair("page", &leaf.page.to_string())
+        .append_pair("page-size", &leaf.size.to_string());
 }

@@ -14,6 +14,7 @@ mod error;
 mod paging;
 mod tokens;
 mod transport;
+mod versions;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -22,6 +23,7 @@ use url::Url;
 
 pub use client::Client;
 pub use error::Error;
+pub use paging::{Extent, Leaf, Listing, Style};
 
 use crate::model::SenderId;
 
@@ -82,19 +84,25 @@ pub enum Endpoint {
     TransferStatus,
     /// `GET /users/{e}/transfers`.
     Transfers,
+    /// `GET /users/{e}/transfers/sent-transfers`.
+    SentTransfers,
     /// `GET /users/{e}/verification`.
     Verification,
     /// `POST /users/{e}/verification/token`.
     VerificationToken,
+    /// `GET /status`.
+    ApiStatus,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::TransferStatus,
         Self::Transfers,
+        Self::SentTransfers,
         Self::Verification,
         Self::VerificationToken,
+        Self::ApiStatus,
     ];
 
     /// The label value.
@@ -102,8 +110,10 @@ impl Endpoint {
         match self {
             Self::TransferStatus => "transfer_status",
             Self::Transfers => "transfers",
+            Self::SentTransfers => "sent_transfers",
             Self::Verification => "verification",
             Self::VerificationToken => "verification_token",
+            Self::ApiStatus => "api_status",
         }
     }
 
@@ -111,9 +121,10 @@ impl Endpoint {
     const fn action(self) -> &'static str {
         match self {
             Self::TransferStatus => "failed to read the status of a transfer",
-            Self::Transfers => "failed to list the transfers",
+            Self::Transfers | Self::SentTransfers => "failed to list the transfers",
             Self::Verification => "failed to read the verification",
             Self::VerificationToken => "failed to renew the verification token",
+            Self::ApiStatus => "failed to read the version of the API",
         }
     }
 }

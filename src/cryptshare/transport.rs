@@ -27,15 +27,14 @@ const MAX_REDIRECTS: usize = 1;
 /// The one major version that exists (contract, section 2).
 const MAJOR_VERSION: &str = "1";
 
-/// Status and list exist since this minor version (contract, section 2).
-const MINOR_VERSION: u32 = 8;
-
 /// What a call asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) method: Method,
     pub(super) url: Url,
+    /// The lowest minor version that will do.
+    pub(super) minor: u32,
     pub(super) token: Option<&'a SecretString>,
     pub(super) language: &'a str,
 }
@@ -84,16 +83,19 @@ impl Transport {
         })
     }
 
-    /// `base/api/users/{address}` and the given segments, each
-    /// percent-encoded.
-    pub(super) fn url(&self, address: &str, segments: &[&str]) -> Url {
+    /// `base/api` and the given segments, each percent-encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(["api", "users", address])
-                .extend(segments);
+            path.pop_if_empty().push("api").extend(segments);
         }
         url
+    }
+
+    /// `base/api/users/{address}` and the given segments, each
+    /// percent-encoded.
+    pub(super) fn url_of(&self, address: &str, segments: &[&str]) -> Url {
+        self.url(&[&["users", address], segments].concat())
     }
 
     /// The server's clock minus ours in seconds, once an answer told it.
@@ -142,7 +144,7 @@ impl Transport {
             .header(ACCEPT, "application/json")
             .header(ACCEPT_LANGUAGE, call.language)
             .header("X-CS-MajorApiVersion", MAJOR_VERSION)
-            .header("X-CS-MinimumMinorApiVersion", MINOR_VERSION.to_string())
+            .header("X-CS-MinimumMinorApiVersion", call.minor.to_string())
             .header("X-CS-ProductKey", "api.rest")
             .header("X-CS-ClientId", self.client_id.clone());
         if let Some(token) = call.token {
@@ -165,7 +167,6 @@ impl Transport {
         };
         let mut response = request.send().await.map_err(failed)?;
         self.note_clock(&response);
-        self.telemetry.api_version(&self.server, MINOR_VERSION);
         let body = self.body(&mut response, action).await?;
         Ok(Answer {
             status: response.status(),

@@ -172,7 +172,11 @@ impl Ledger {
         };
         let labels = self.recipients.of(&finding);
         let happened = match finding {
-            Finding::Listed(listing) => book.list(listing, at),
+            Finding::Seen(page) => book.see(page, at),
+            Finding::Listed(ids) => {
+                book.end_listing(ids, at);
+                Vec::new()
+            }
             Finding::Inspected(reading) => book.inspect(&reading, at),
             Finding::Gone(id) => book.lose(&id, at),
             Finding::RoundEnded(round) => {

@@ -16,15 +16,49 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rand::Rng;
+use rand::{Rng, seq::SliceRandom};
 use tokio::time::Instant;
 
 use super::{SenderPlan, policy::jittered, queue::Queue};
-use crate::model::{State, TrackingId, Transfer};
+use crate::{
+    cryptshare::{Extent, Listing},
+    model::{State, TrackingId, Transfer},
+};
 
 /// The last read of an ended transfer is repeated so often where it does not
 /// tell the lists, which a server may leave out.
 const MUTE_READS: u32 = 3;
+
+/// A listing may miss so many transfers that have not ended, or a tenth of
+/// them, before it is suspect.
+const TOLERATED: usize = 20;
+
+/// So many of what a suspect listing misses are asked for.
+const SAMPLE: usize = 20;
+
+/// A listing that misses too much to be believed at once.
+#[derive(Debug, Default)]
+struct Suspicion {
+    /// Asked for, and not answered yet.
+    sample: HashSet<TrackingId>,
+    /// Not asked for before the sample is answered.
+    held: Vec<TrackingId>,
+    /// Those of the sample that the server does not know.
+    gone: Vec<TrackingId>,
+}
+
+impl Suspicion {
+    fn concerns(&self, id: &TrackingId) -> bool {
+        self.sample.contains(id)
+    }
+
+    /// One of the sample is gone; the answer is whether all of it is.
+    fn take_gone(&mut self, id: TrackingId) -> bool {
+        self.sample.remove(&id);
+        self.gone.push(id);
+        self.sample.is_empty()
+    }
+}
 
 /// The agenda of one sender.
 #[derive(Debug)]
@@ -37,6 +71,9 @@ pub(super) struct Agenda {
     regular: Queue<TrackingId>,
     quick_is_next: bool,
     next_full: Instant,
+    /// When everything is listed again.
+    next_listing: Instant,
+    suspicion: Option<Suspicion>,
     /// Regular reads due until then belong to the round under way.
     horizon: Option<Instant>,
     has_listed: bool,
@@ -48,6 +85,9 @@ struct Watched {
     reads: u32,
     /// The last listing had it.
     is_listed: bool,
+    /// Its last reading came with a listing, so that it is not read singly as
+    /// long as listings have it.
+    is_in_bulk: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
@@ -78,6 +118,8 @@ impl Agenda {
             regular: Queue::default(),
             quick_is_next: true,
             next_full: now,
+            next_listing: now,
+            suspicion: None,
             horizon: None,
             has_listed: known.has_listed,
             plan,
@@ -143,29 +185,86 @@ impl Agenda {
         self.next_full = at;
     }
 
-    /// Takes in a listing: what is new, has changed or is missing is due at
-    /// once. The answer is the listing without what is too old to be watched.
-    pub(super) fn listed(
+    /// How much this round lists.
+    pub(super) fn extent(&self, now: Instant) -> Extent {
+        if self.next_listing <= now + self.slack() {
+            Extent::All
+        } else {
+            Extent::Changing
+        }
+    }
+
+    /// Whether a listing of this extent goes on where it finds the transfer.
+    pub(super) fn is_news(&self, id: &TrackingId, extent: Extent, server_now: Timestamp) -> bool {
+        let is_looked_for = extent == Extent::All || !self.watched.contains_key(id);
+        is_looked_for && self.plan.scope.admits(id, server_now)
+    }
+
+    /// Takes in a page of a listing: what is told whole is read with it, what
+    /// else is new or has changed is due at once. The answer is the page
+    /// without what is too old to be watched.
+    pub(super) fn seen(
         &mut self,
-        listing: Vec<Transfer>,
+        mut page: Vec<Transfer>,
         server_now: Timestamp,
         now: Instant,
+        rng: &mut impl Rng,
     ) -> Vec<Transfer> {
-        let scope = self.plan.scope;
-        let named: HashSet<_> = self.plan.named.iter().collect();
-        let is_kept = |id: &TrackingId| scope.admits(id, server_now) || named.contains(id);
-        let kept: Vec<_> = listing.into_iter().filter(|t| is_kept(&t.id)).collect();
-        for transfer in &kept {
-            self.list_one(transfer, now);
+        let (scope, named) = (self.plan.scope, &self.plan.named);
+        page.retain(|one| scope.admits(&one.id, server_now) || named.contains(&one.id));
+        for transfer in &page {
+            if transfer.is_whole() {
+                self.list_whole(transfer, now, rng);
+            } else {
+                self.list_one(transfer, now);
+            }
         }
-        self.look_for_missing(&kept, now);
-        self.has_listed = true;
-        kept
+        page
+    }
+
+    /// Takes in the end of a listing with these ids: what it misses is read
+    /// singly. The answer is whether it is believed.
+    pub(super) fn listed(
+        &mut self,
+        ids: &[TrackingId],
+        listing: &Listing,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> bool {
+        if !listing.is_complete() && !listing.selects() {
+            return false;
+        }
+        let listed: HashSet<_> = ids.iter().collect();
+        let missing = self.missing(&listed, listing.is_complete());
+        let is_suspect = missing.len() > self.tolerance();
+        if is_suspect {
+            self.suspect(missing, now, rng);
+        } else {
+            self.suspicion = None;
+            for id in missing {
+                self.push_quick(now, id);
+            }
+        }
+        let is_believed = listing.is_complete() && !is_suspect;
+        if is_believed {
+            self.drop_ended(&listed);
+            self.has_listed = true;
+            self.next_listing = now + jittered(self.plan.intervals.listing, rng);
+        }
+        is_believed
     }
 
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
+        if self
+            .suspicion
+            .as_ref()
+            .is_some_and(|s| s.concerns(&reading.id))
+        {
+            self.trust();
+        }
         let watched = self.watched.entry(reading.id.clone()).or_default();
+        watched.is_in_bulk = false;
         if std::mem::take(&mut watched.is_told_missing) {
             self.plan.tell_named(&reading.id, true);
         }
@@ -185,9 +284,38 @@ impl Agenda {
         }
     }
 
-    /// Takes in that the server does not know the transfer. A named one that
-    /// was never found may still come; one that vanished may still return.
-    pub(super) fn gone(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
+    /// Takes in that the server does not know the transfer; the answer is which
+    /// transfers are gone by that. Under suspicion that is settled only once
+    /// the whole sample is gone.
+    pub(super) fn gone(
+        &mut self,
+        id: TrackingId,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Vec<TrackingId> {
+        let gone = match self.suspicion.as_mut() {
+            Some(suspicion) if suspicion.concerns(&id) => {
+                if !suspicion.take_gone(id) {
+                    return Vec::new();
+                }
+                let settled = self.suspicion.take().unwrap_or_default();
+                settled
+                    .held
+                    .into_iter()
+                    .for_each(|id| self.push_quick(now, id));
+                settled.gone
+            }
+            Some(_) | None => vec![id],
+        };
+        for id in &gone {
+            self.forget(id, now, rng);
+        }
+        gone
+    }
+
+    /// A named transfer that was never found may still come; one that vanished
+    /// may still return.
+    fn forget(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
         if !self.plan.named.contains(id) {
             self.watched.remove(id);
             return;
@@ -264,29 +392,109 @@ impl Agenda {
         }
     }
 
-    /// Only a single read says that a transfer vanished, so what the listing
-    /// misses is read; what had ended is forgotten. A named transfer need not
-    /// be listed at all, so it is read when the listing loses it.
-    fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
-        let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
-        let named: HashSet<_> = self.plan.named.iter().collect();
+    /// A reading that came with a listing and tells all. It is due again with
+    /// the next full round, whose listing puts it off.
+    fn list_whole(&mut self, transfer: &Transfer, now: Instant, rng: &mut impl Rng) {
+        let is_new = !self.watched.contains_key(&transfer.id);
+        if is_new {
+            self.watch(transfer, now);
+        }
+        let known = self.watched.get_mut(&transfer.id);
+        let has_ended = known.is_some_and(|watched| {
+            watched.is_listed = true;
+            watched.state.is_some_and(State::is_final)
+        });
+        if has_ended {
+            return;
+        }
+        self.inspected(transfer, now, rng);
+        if let Some(watched) = self.watched.get_mut(&transfer.id) {
+            watched.is_in_bulk = true;
+        }
+        if transfer.state == Some(State::Active) {
+            self.push_regular(self.next_full, transfer.id.clone());
+        }
+        // What does not change later is read singly once.
+        let is_poor = transfer.expires_at.is_none() || transfer.size_bytes.is_none();
+        if is_new && is_poor {
+            self.push_quick(now, transfer.id.clone());
+        }
+    }
+
+    /// What had not ended and is not in the listing. Only a single read says
+    /// that it vanished. A named transfer need not be listed at all, so it
+    /// counts when the listing loses it.
+    fn missing(&mut self, listed: &HashSet<&TrackingId>, is_complete: bool) -> Vec<TrackingId> {
+        let named = &self.plan.named;
         let mut missing = Vec::new();
         for (id, watched) in &mut self.watched {
-            if listed.contains(id) {
+            if listed.contains(id) || watched.state.is_some_and(State::is_final) {
                 continue;
             }
-            let was_listed = std::mem::take(&mut watched.is_listed);
-            if was_listed || !named.contains(id) {
-                missing.push((id.clone(), watched.state.is_some_and(State::is_final)));
+            let is_expected = if is_complete {
+                std::mem::take(&mut watched.is_listed) || !named.contains(id)
+            } else {
+                watched.is_in_bulk && watched.state == Some(State::Active)
+            };
+            if is_expected {
+                missing.push(id.clone());
             }
         }
-        for (id, has_ended) in missing {
-            if !has_ended {
-                self.push_quick(now, id);
-            } else if !self.plan.named.contains(&id) {
-                self.watched.remove(&id);
+        missing.sort();
+        missing
+    }
+
+    /// How many transfers that have not ended a listing may miss before it is
+    /// suspect.
+    fn tolerance(&self) -> usize {
+        let lives = |watched: &&Watched| !watched.state.is_some_and(State::is_final);
+        let living = self.watched.values().filter(lives).count();
+        TOLERATED.max(living / 10)
+    }
+
+    /// Asks for some of what the listing misses. The rest waits for them, but
+    /// for what is read singly anyway.
+    fn suspect(&mut self, mut missing: Vec<TrackingId>, now: Instant, rng: &mut impl Rng) {
+        tracing::warn!(
+            server = self.plan.id.server(),
+            sender = self.plan.label,
+            missing = missing.len(),
+            "a listing misses many transfers; some of them are asked for"
+        );
+        missing.shuffle(rng);
+        let held = missing.split_off(missing.len().min(SAMPLE));
+        for id in &missing {
+            self.push_quick(now, id.clone());
+        }
+        let is_in_bulk = |id: &TrackingId| self.watched.get(id).is_some_and(|w| w.is_in_bulk);
+        let held: Vec<_> = held.into_iter().filter(is_in_bulk).collect();
+        for id in &held {
+            // Behind the horizon of this round.
+            self.push_regular(self.next_full, id.clone());
+        }
+        self.suspicion = Some(Suspicion {
+            sample: missing.into_iter().collect(),
+            held,
+            gone: Vec::new(),
+        });
+    }
+
+    /// One of the sample lives, so the listing was wrong and nothing vanishes.
+    fn trust(&mut self) {
+        if let Some(suspicion) = self.suspicion.take() {
+            for id in suspicion.gone {
+                self.push_regular(self.next_full, id);
             }
         }
+    }
+
+    /// What had ended and left the listing is forgotten.
+    fn drop_ended(&mut self, listed: &HashSet<&TrackingId>) {
+        let named = &self.plan.named;
+        self.watched.retain(|id, watched| {
+            let has_ended = watched.state.is_some_and(State::is_final);
+            !has_ended || listed.contains(id) || named.contains(id)
+        });
     }
 
     /// A full round comes up to a tenth early; what is due that soon after it

@@ -332,7 +332,7 @@ pub async fn address(process: &Process) -> String {
 /// A configuration that discovers the transfers of every sender.
 pub fn config(server: &Server, more: &str) -> String {
     let mut text = format!(
-        "[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\n\
+        "[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\nlisting_interval = \"1s\"\n\
          [metrics]\nremoval_causes = {{ malware = \"(?i)virus\", file_type = \"(?i)type of file\" }}\n\
          max_transfers = 0\n\
          [[server]]\nname = \"sim\"\nurl = \"{}\"\nclient_id = \"{}\"\n\

@@ -113,6 +113,7 @@ fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
     let poll_interval = duration("poll_interval", above.poll_interval);
     let processing_interval = duration("processing_interval", above.processing_interval);
     let rare_interval = duration("rare_interval", above.rare_interval);
+    let listing_interval = duration("listing_interval", above.listing_interval);
     let keep_ended = duration("keep_ended", above.keep_ended);
     let max_age = table.parsed("max_age", values::duration);
     let language = table.parsed("language", values::language);
@@ -121,6 +122,7 @@ fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
         poll_interval,
         processing_interval,
         rare_interval,
+        listing_interval,
         keep_ended,
         language: language.map_or(above.language, |(_, language)| language),
         max_age: max_age.map(|(_, age)| age).or(above.max_age),

@@ -7,8 +7,8 @@ use super::{
     Notes, Page, Standing,
     told::{List, Told},
     wire::{
-        Download, FileDownload, FileStatus, Id, ListItem, RecipientStatus, Session, Status,
-        TransferStatus, VerificationAnswer,
+        ApiVersion, BulkItem, Download, FileDownload, FileStatus, Id, ListItem, RecipientStatus,
+        ServerStatus, Session, Status, TransferStatus, VerificationAnswer,
     },
 };
 use crate::model::{
@@ -30,11 +30,44 @@ pub(super) fn transfer(id: &TrackingId, answer: TransferStatus, notes: &mut Note
 
 /// The readings in a page of the 1.8 list.
 pub(super) fn page(list: List<ListItem>, notes: &mut Notes) -> Page {
+    page_of(list, notes, list_item)
+}
+
+/// The readings in a page of a bulk list.
+pub(super) fn bulk_page(list: List<BulkItem>, notes: &mut Notes) -> Page {
+    page_of(list, notes, bulk_item)
+}
+
+fn page_of<W>(
+    list: List<W>,
+    notes: &mut Notes,
+    read: impl FnMut(W, &mut Notes) -> Option<Transfer>,
+) -> Page {
     let items = list.items.len() + list.rejected;
     Page {
-        transfers: kept(list, notes, list_item),
+        transfers: kept(list, notes, read),
         items,
     }
+}
+
+fn bulk_item(item: BulkItem, notes: &mut Notes) -> Option<Transfer> {
+    let BulkItem {
+        tracking_id,
+        transfer,
+        status,
+    } = item;
+    let answer = TransferStatus { transfer, status };
+    Some(self::transfer(&tracking_id.value()?, answer, notes))
+}
+
+/// The highest minor of the one major version that there is.
+pub(super) fn minor(answer: ServerStatus) -> Option<u64> {
+    let versions = answer.api_versions.value()?.ui_api_versions.value()?;
+    let of_major = |version: ApiVersion| match version.major.value() {
+        Some(1) => version.minor.value(),
+        _ => None,
+    };
+    versions.items.into_iter().filter_map(of_major).max()
 }
 
 /// What GET verification says.

@@ -274,34 +274,47 @@ impl Book {
         self.watching.named.keys().filter(missing).count()
     }
 
-    pub(super) fn list(&mut self, listing: Vec<Transfer>, at: Timestamp) -> Happened {
+    /// A page of a listing. What it tells whole is as good as a single reading.
+    pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        let listed: HashSet<_> = listing.iter().map(|reading| reading.id.clone()).collect();
-        for reading in listing {
+        for reading in page {
             let is_baseline = self.baseline.covers(&reading.id, at);
             let events = self.merge(&reading, at, is_baseline);
+            if reading.is_whole() && !self.had_ended(&reading.id) {
+                self.note_reading(&reading);
+            }
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
+        happened
+    }
+
+    /// The end of a listing: what it did not show is not listed.
+    pub(super) fn end_listing(&mut self, ids: Vec<TrackingId>, at: Timestamp) {
         self.is_touched |= matches!(self.baseline, Baseline::Due { .. });
         self.baseline = Baseline::Taken;
-        self.settle_missing(&listed, at);
-        happened
+        self.settle_missing(&ids.into_iter().collect(), at);
     }
 
     pub(super) fn inspect(&mut self, reading: &Transfer, at: Timestamp) -> Happened {
         let origin = self.watching.named.get(&reading.id);
         let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
-        if let Some(entry) = self.entries.get_mut(&reading.id) {
-            let before = (entry.baseline_due, entry.read_state);
-            entry.note_baseline(reading);
-            entry.read_state = reading.state.or(entry.read_state);
-            if (entry.baseline_due, entry.read_state) != before {
-                self.touched.insert(reading.id.clone());
-            }
-        }
+        self.note_reading(reading);
         let named = |event| (reading.id.clone(), event);
         events.into_iter().map(named).collect()
+    }
+
+    /// The reading tells as much as there is to be told.
+    fn note_reading(&mut self, reading: &Transfer) {
+        let Some(entry) = self.entries.get_mut(&reading.id) else {
+            return;
+        };
+        let before = (entry.baseline_due, entry.read_state);
+        entry.note_baseline(reading);
+        entry.read_state = reading.state.or(entry.read_state);
+        if (entry.baseline_due, entry.read_state) != before {
+            self.touched.insert(reading.id.clone());
+        }
     }
 
     /// The server says that it does not know `id`. That is a loss if the

@@ -26,6 +26,14 @@ fn book(named: &[(&str, Origin)]) -> Book {
     watching(EVERYTHING, named)
 }
 
+/// A listing of one page.
+fn list(book: &mut Book, page: Vec<Transfer>, at: Timestamp) -> Happened {
+    let ids = page.iter().map(|reading| reading.id.clone()).collect();
+    let happened = book.see(page, at);
+    book.end_listing(ids, at);
+    happened
+}
+
 fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
     let mut book = Book::default();
     book.watch(Watching {
@@ -57,7 +65,10 @@ fn failing(name: &str, state: State) -> Transfer {
 #[test]
 fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
     let mut book = book(&[]);
-    assert_eq!(book.list(vec![reading("a", State::Active)], at(0)), vec![]);
+    assert_eq!(
+        list(&mut book, vec![reading("a", State::Active)], at(0)),
+        vec![]
+    );
     assert_eq!(book.inspect(&failing("a", State::Active), at(9)), vec![]);
     assert_eq!(book.inspect(&failing("a", State::Active), at(10)), vec![]);
     let ended = book.inspect(&failing("a", State::DeletedByAdmin), at(11));
@@ -67,10 +78,10 @@ fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
 #[test]
 fn what_was_listed_once_keeps_its_baseline_until_its_first_reading() {
     let mut book = book(&[]);
-    book.list(vec![reading("a", State::Active)], at(0));
-    assert_eq!(book.list(Vec::new(), at(60)), vec![]);
+    list(&mut book, vec![reading("a", State::Active)], at(0));
+    assert_eq!(list(&mut book, vec![], at(60)), vec![]);
     assert_eq!(
-        book.list(vec![failing("a", State::Active)], at(120)),
+        list(&mut book, vec![failing("a", State::Active)], at(120)),
         vec![]
     );
     assert_eq!(book.inspect(&failing("a", State::Active), at(9000)), vec![]);
@@ -83,7 +94,7 @@ fn an_item_that_tells_nothing_but_its_id_has_a_baseline_when_it_can_be_read() {
     let mut book = book(&[]);
     for minute in 0..5 {
         let listing = vec![Transfer::untold(id("a")), reading("b", State::Active)];
-        assert_eq!(book.list(listing, at(minute * 60)), vec![]);
+        assert_eq!(list(&mut book, listing, at(minute * 60)), vec![]);
     }
     assert_eq!(book.inspect(&failing("a", State::Active), at(999)), vec![]);
 }
@@ -91,8 +102,8 @@ fn an_item_that_tells_nothing_but_its_id_has_a_baseline_when_it_can_be_read() {
 #[test]
 fn what_appears_later_counts_from_its_beginning() {
     let mut book = book(&[]);
-    book.list(Vec::new(), at(0));
-    let listed = book.list(vec![reading("b", State::Active)], at(1));
+    list(&mut book, vec![], at(0));
+    let listed = list(&mut book, vec![reading("b", State::Active)], at(1));
     assert_eq!(listed.len(), 3, "{listed:?}");
     let inspected = book.inspect(&failing("b", State::Active), at(2));
     assert_eq!(inspected.len(), 1, "{inspected:?}");
@@ -112,11 +123,14 @@ fn a_named_transfer_has_its_first_reading_as_baseline_whenever_that_comes() {
 #[test]
 fn a_named_transfer_that_is_discovered_follows_the_rule_of_discovery() {
     let mut new = book(&[("c", Origin::Configured)]);
-    new.list(Vec::new(), at(0));
-    assert_eq!(new.list(vec![reading("c", State::Active)], at(1)).len(), 3);
+    list(&mut new, vec![], at(0));
+    assert_eq!(
+        list(&mut new, vec![reading("c", State::Active)], at(1)).len(),
+        3
+    );
     assert_eq!(new.inspect(&failing("c", State::Active), at(2)).len(), 1);
     let mut old = book(&[("c", Origin::Dropped)]);
-    old.list(vec![reading("c", State::Active)], at(0));
+    list(&mut old, vec![reading("c", State::Active)], at(0));
     assert_eq!(old.inspect(&failing("c", State::Active), at(2)), vec![]);
 }
 
@@ -146,7 +160,7 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
         named: [(id("f"), Origin::Configured)].into(),
     });
     let listing = vec![reading("f", State::Active), reading("g", State::Active)];
-    assert_eq!(book.list(listing, at(60)), vec![]);
+    assert_eq!(list(&mut book, listing, at(60)), vec![]);
     assert_eq!(book.inspect(&failing("g", State::Active), at(61)), vec![]);
     let known = book.inspect(&failing("f", State::Active), at(62));
     assert_eq!(known.len(), 1, "what was watched before goes on counting");
@@ -163,27 +177,27 @@ fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
     };
     let mut book = Book::default();
     book.watch(age(7));
-    book.list(Vec::new(), at(0));
+    list(&mut book, vec![], at(0));
     book.watch(age(90));
     let (old, new) = ("20260215-080000-Qx7Lm2Za", "20260401-080000-Qx7Lm2Za");
     let listing = vec![reading(old, State::Active), reading(new, State::Active)];
-    let happened = book.list(listing, at(60));
+    let happened = list(&mut book, listing, at(60));
     assert_eq!(happened.len(), 3, "{happened:?}");
     assert!(happened.iter().all(|(of, _)| *of == id(new)));
     assert_eq!(book.inspect(&failing(old, State::Active), at(61)), vec![]);
-    let narrower = book.list(Vec::new(), at(120));
+    let narrower = list(&mut book, vec![], at(120));
     assert_eq!(narrower, vec![]);
     book.watch(age(7));
     let later = "20260401-090000-Qx7Lm2Za";
-    let happened = book.list(vec![reading(later, State::Active)], at(180));
+    let happened = list(&mut book, vec![reading(later, State::Active)], at(180));
     assert_eq!(happened.len(), 3, "a narrower scope has no baseline");
 }
 
 #[test]
 fn a_vanished_transfer_counts_once_and_revives_without_events() {
     let mut book = book(&[]);
-    book.list(Vec::new(), at(0));
-    book.list(vec![reading("d", State::Active)], at(1));
+    list(&mut book, vec![], at(0));
+    list(&mut book, vec![reading("d", State::Active)], at(1));
     let lost = book.lose(&id("d"), at(2));
     assert_eq!(lost, vec![(id("d"), Event::Vanished)]);
     assert_eq!(book.present().count(), 0);
@@ -196,10 +210,10 @@ fn a_vanished_transfer_counts_once_and_revives_without_events() {
 #[test]
 fn an_ended_transfer_that_leaves_the_list_is_forgotten_after_90_days() {
     let mut book = book(&[]);
-    book.list(vec![reading("e", State::Failed)], at(0));
-    assert_eq!(book.list(Vec::new(), at(1)), vec![]);
+    list(&mut book, vec![reading("e", State::Failed)], at(0));
+    assert_eq!(list(&mut book, vec![], at(1)), vec![]);
     assert_eq!((book.present().count(), book.entries.len()), (0, 1));
-    book.list(Vec::new(), at(91 * 86_400));
+    list(&mut book, vec![], at(91 * 86_400));
     assert_eq!(book.entries.len(), 0);
 }
 
@@ -220,10 +234,10 @@ fn the_last_good_round_is_remembered_through_failures() {
 #[test]
 fn an_end_that_only_a_listing_told_is_still_to_be_read() {
     let mut book = book(&[]);
-    book.list(vec![reading("old", State::Failed)], at(0));
-    book.list(vec![reading("a", State::Active)], at(1));
+    list(&mut book, vec![reading("old", State::Failed)], at(0));
+    list(&mut book, vec![reading("a", State::Active)], at(1));
     book.inspect(&reading("a", State::Active), at(2));
-    book.list(vec![reading("a", State::DeletedByAdmin)], at(3));
+    list(&mut book, vec![reading("a", State::DeletedByAdmin)], at(3));
     let known = |book: &Book, name: &str| {
         let mut known = book.known();
         known
@@ -243,11 +257,11 @@ fn a_baseline_waits_for_the_lists_but_not_for_ever() {
         ..reading("a", State::Active)
     };
     let mut waits = book(&[]);
-    waits.list(vec![mute.clone()], at(0));
+    list(&mut waits, vec![mute.clone()], at(0));
     waits.inspect(&mute, at(1));
     assert_eq!(waits.inspect(&failing("a", State::Active), at(2)), vec![]);
     let mut tires = book(&[]);
-    tires.list(vec![mute.clone()], at(0));
+    list(&mut tires, vec![mute.clone()], at(0));
     for second in 1..9 {
         tires.inspect(&mute, at(second));
     }

@@ -110,7 +110,9 @@ impl Desk {
     /// A round that listed `transfers` ends at `seconds`.
     fn round(&mut self, sender: &str, seconds: i64, transfers: Vec<Transfer>) {
         let singly = transfers.clone();
-        self.observe(sender, seconds, Finding::Listed(transfers));
+        let ids = transfers.iter().map(|reading| reading.id.clone()).collect();
+        self.observe(sender, seconds, Finding::Seen(transfers));
+        self.observe(sender, seconds, Finding::Listed(ids));
         for reading in singly {
             self.observe(sender, seconds, Finding::Inspected(reading));
         }

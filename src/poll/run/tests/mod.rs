@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::{
     budget::Budget,
+    cryptshare::{Listing, Style, answers::Page},
     model::{Finding, Scope, State, TrackingId, Transfer, Verification},
     poll::{Intervals, SenderPlan, ServerPlan},
 };
@@ -129,10 +130,27 @@ impl Fake {
 }
 
 impl Source for Fake {
-    async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Failure> {
+    /// One page, however many transfers there are.
+    async fn page(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Option<Vec<Transfer>>, Failure> {
+        if listing.style().is_none() {
+            listing.begin(Style::Plain, 100);
+        }
+        if listing.next().is_none() {
+            return Ok(None);
+        }
         let sender = self.ask(sender, What::List).await?;
         let states = self.states.lock().unwrap();
-        Ok(states[sender].iter().map(reading).collect())
+        let page = Page {
+            items: 0,
+            transfers: states[sender].iter().map(reading).collect(),
+        };
+        let taken = listing.take(Ok(page), is_news);
+        Ok(Some(taken.unwrap()))
     }
 
     async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Failure> {
@@ -210,6 +228,7 @@ fn plan(n: usize) -> SenderPlan {
             normal: MINUTE,
             processing: Duration::from_secs(5),
             rare: Duration::from_hours(1),
+            listing: Duration::from_hours(1),
         },
         named: Vec::new(),
         known: None,
@@ -289,7 +308,9 @@ impl Run {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
         let round = |observation: Observation| match observation.finding {
             Finding::RoundEnded(round) => Some((number(&observation.sender), round.failure)),
-            Finding::Listed(_) | Finding::Inspected(_) | Finding::Gone(_) => None,
+            Finding::Seen(_) | Finding::Listed(_) | Finding::Inspected(_) | Finding::Gone(_) => {
+                None
+            }
         };
         observed.into_iter().filter_map(round).collect()
     }
