@@ -35,7 +35,7 @@ use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, Tracking
 /// What an observation brought about, for the log.
 pub type Happened = Vec<(TrackingId, Event)>;
 
-/// What is watched from the start, checked.
+/// What is watched, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// How removal causes are sorted under labels.
@@ -153,7 +153,7 @@ impl Ledger {
         let forgotten = self.books.extract_if(.., |_, book| book.is_forgotten(at));
         self.forgotten.extend(forgotten);
         for (sender, watching) in watched {
-            self.books.entry(sender).or_default().watch(watching);
+            self.books.entry(sender).or_default().watch(watching, at);
         }
     }
 

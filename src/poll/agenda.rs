@@ -7,7 +7,7 @@
 //!
 //! **Invariants.** Only what can still change is due. What left the listing
 //! after it ended is forgotten, so the agenda is bounded by what the server
-//! lists and the configuration names. Neither quick nor regular reads can
+//! lists and what is named. Neither quick nor regular reads can
 //! starve the others.
 
 use std::{
@@ -101,6 +101,25 @@ impl Agenda {
         agenda
     }
 
+    /// Follows another plan from now on. What is named anew is due at once;
+    /// what is named no more is forgotten, unless it is discovered.
+    pub(super) fn replan(&mut self, plan: SenderPlan, server_now: Timestamp, now: Instant) {
+        let (scope, named) = (plan.scope, plan.named.clone());
+        let before = std::mem::replace(&mut self.plan, plan).named;
+        for id in before.difference(&named) {
+            if !scope.admits(id, server_now) {
+                self.watched.remove(id);
+                self.forget_due(id);
+            }
+        }
+        for id in named.difference(&before) {
+            let watched = self.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                self.push_quick(now, id.clone());
+            }
+        }
+    }
+
     /// Begins a round; the answer is whether it is a full one.
     pub(super) fn begin(&mut self, now: Instant, rng: &mut impl Rng) -> bool {
         let is_full = self.next_full <= now;
@@ -152,7 +171,7 @@ impl Agenda {
         now: Instant,
     ) -> Vec<Transfer> {
         let scope = self.plan.scope;
-        let named: HashSet<_> = self.plan.named.iter().collect();
+        let named = &self.plan.named;
         let is_kept = |id: &TrackingId| scope.admits(id, server_now) || named.contains(id);
         let kept: Vec<_> = listing.into_iter().filter(|t| is_kept(&t.id)).collect();
         for transfer in &kept {
@@ -269,7 +288,7 @@ impl Agenda {
     /// be listed at all, so it is read when the listing loses it.
     fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
         let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
-        let named: HashSet<_> = self.plan.named.iter().collect();
+        let named = &self.plan.named;
         let mut missing = Vec::new();
         for (id, watched) in &mut self.watched {
             if listed.contains(id) {

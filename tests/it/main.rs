@@ -24,4 +24,5 @@ mod properties;
 mod restart;
 mod rig;
 mod truth;
+mod watch;
 mod web;
