@@ -199,7 +199,7 @@ async fn many_files_come_and_go() {
     let exporter = Exporter::start(&story.config, &[]).await;
     exporter.polls(1.0).await;
     for (number, id) in ids.iter().enumerate() {
-        story.put(&format!("{number}.toml"), &story.entry(id, ""));
+        story.put(&format!("{number}.toml"), &story.entry(id, "one of many"));
     }
     exporter.is(RETRIEVALS, &[], 40.0).await;
     exporter.is(INFO, &[], 40.0).await;
@@ -210,7 +210,7 @@ async fn many_files_come_and_go() {
     // All in one file, with what is still in a file of its own.
     let mut all = String::new();
     for id in &ids {
-        write!(all, "{}", story.entry(id, "")).unwrap();
+        write!(all, "{}", story.entry(id, "one of many")).unwrap();
     }
     story.put("all.toml", &all);
     exporter.is(INFO, &[], 40.0).await;
