@@ -5,10 +5,16 @@
 //! asked before the whole configuration is good.
 
 mod demo;
+mod names;
 mod parts;
 mod state;
 
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::atomic::Ordering};
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -17,6 +23,8 @@ use rand::{
     rngs::{StdRng, SysRng},
 };
 use tokio::{net::TcpListener, sync::mpsc};
+
+use names::Door;
 
 pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
@@ -31,6 +39,7 @@ use crate::{
     poll::{self, Pulse},
     process,
     telemetry::Telemetry,
+    watch::{Names, Watch},
     web,
 };
 
@@ -73,6 +82,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
     in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let listeners = bind(&options.listen).await?;
+        let config = Arc::new(config);
         start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
     })
@@ -112,7 +122,7 @@ async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
 /// Builds every part and hands it to the supervisor.
 fn start(
     tasks: &mut Supervisor,
-    config: &Config,
+    config: &Arc<Config>,
     listeners: Vec<TcpListener>,
     telemetry_path: &str,
 ) -> anyhow::Result<()> {
@@ -122,32 +132,37 @@ fn start(
         .context("failed to register the metrics of the process")?;
     let now = clock.now().duration_since(Timestamp::UNIX_EPOCH);
     telemetry.config_loaded(now.as_secs_f64());
-    let (ledger, store) = ledger(config, clock)?;
+    let watch = Watch::at_start(names::settings(config));
+    let (ledger, store) = ledger(config, watch.names(), clock)?;
     let vault = Vault::new(store, telemetry.clone());
     let sources = parts::clients(config, clock, &telemetry)?;
     parts::announce(config, &telemetry);
     let (out, inbox) = mpsc::channel(INBOX);
-    let view = parts::metrics(config);
+    let view = parts::metrics(config, watch.names());
     let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
-    let plan = parts::poll(config, &ledger);
+    let plan = parts::poll(config, watch.names(), &ledger);
+    let (door, changes, plans) = Door::new(Arc::clone(config), watch.names().clone());
     let surroundings = poll::Surroundings {
         clock,
         rng: StdRng::try_from_rng(&mut SysRng).context("the system gives no random numbers")?,
         telemetry,
         pulse: pulse(),
+        plans,
         out,
         stop: tasks.stop(),
     };
     tasks.spawn("poll", poll::run(sources, plan, surroundings));
-    let books = bookkeeper::run((ledger, vault), view, inbox, outlets, clock);
+    let inlets = (inbox, changes);
+    let books = bookkeeper::run((ledger, vault), view, inlets, outlets, clock);
     tasks.spawn("bookkeeper", books);
+    names::spawn(tasks, (watch, door));
     routes.ready.store(true, Ordering::Release);
     tasks.spawn("web", web::serve(listeners, routes, tasks.stop()));
     Ok(())
 }
 
 /// The ledger of an earlier life, or an empty one, and where it is kept.
-fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
+fn ledger(config: &Config, names: &Names, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
     let (mut ledger, store) = if let Some(directory) = &config.state_directory {
         let (ledger, store) = Ledger::open(directory, IfMissing::Create)?;
         tracing::info!(directory = %directory.display(), "counters go on from the ledger");
@@ -156,7 +171,7 @@ fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store
         tracing::info!("counters are kept in memory and begin at zero after a restart");
         (Ledger::default(), None)
     };
-    ledger.watch(parts::ledger(config), clock.now());
+    ledger.watch(parts::ledger(config, names), clock.now());
     Ok((ledger, store))
 }
 

@@ -64,6 +64,21 @@ pub struct Server {
     /// `[[server.sender]]`, and senders that only appear in
     /// `[[server.transfer]]`.
     pub senders: Vec<Sender>,
+    /// `watch_files`: patterns of whole paths.
+    pub watch_files: Vec<String>,
+}
+
+impl Server {
+    /// What a watch file says: transfers of this server's senders.
+    ///
+    /// # Errors
+    /// With all problems of the file. One problem makes all of it void.
+    pub fn read_watch_file(
+        &self,
+        text: &str,
+    ) -> Result<Vec<(SenderId, NamedTransfer)>, Vec<Problem>> {
+        sections::read_watch_file(text, self)
+    }
 }
 
 /// One sender.
@@ -124,7 +139,7 @@ impl Default for SenderOptions {
     }
 }
 
-/// One `[[server.transfer]]`.
+/// One `[[server.transfer]]`, or one `[[transfer]]` of a watch file.
 #[derive(Debug)]
 pub struct NamedTransfer {
     /// `tracking_id`.

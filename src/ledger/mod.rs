@@ -36,7 +36,7 @@ use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, Tracking
 /// What an observation brought about, for the log.
 pub type Happened = Vec<(TrackingId, Event)>;
 
-/// What is watched from the start, checked.
+/// What is watched, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// How removal causes are sorted under labels.
@@ -155,7 +155,7 @@ impl Ledger {
         let forgotten = self.books.extract_if(.., |_, book| book.is_forgotten(at));
         self.forgotten.extend(forgotten);
         for (sender, watching) in watched {
-            self.books.entry(sender).or_default().watch(watching);
+            self.books.entry(sender).or_default().watch(watching, at);
         }
     }
 

@@ -52,7 +52,7 @@ pub struct SenderView {
     pub keep_ended: Duration,
     /// Gauges are never stale before three of these have passed.
     pub poll_interval: Duration,
-    /// Names of transfers from the configuration.
+    /// Names of transfers from the configuration or a watch file.
     pub names: HashMap<TrackingId, String>,
 }
 

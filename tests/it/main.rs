@@ -27,4 +27,5 @@ mod restart;
 mod rig;
 mod stranger;
 mod truth;
+mod watch;
 mod web;

@@ -5,10 +5,13 @@
 mod metrics;
 mod secret;
 mod server;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
+
+pub(super) use watch::read as read_watch_file;
 
 use super::{
     Config, SenderOptions,
@@ -39,19 +42,12 @@ pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
 
 /// The whole file.
 pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
-    let lines = Lines::of(text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
-        problems.sort_by_key(|problem| problem.line);
-        return Err((problems, Vec::new()));
-    }
     let problems = Problems::default();
+    let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
         directory: directory.to_owned(),
         warnings: Problems::default(),
     };
-    let mut root = Table::root(table.into_inner(), lines, problems.clone());
     let config = Config {
         state_directory: state(&mut root, &around),
         servers: servers(&mut root, &around),
@@ -63,6 +59,18 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
         none if none.is_empty() => Ok(config),
         problems => Err((problems, config.warnings)),
     }
+}
+
+/// The top of a file, if it is TOML.
+fn root<'a>(text: &'a str, problems: &Problems) -> Result<Table<'a>, Vec<Problem>> {
+    let lines = Lines::of(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(Table::root(table.into_inner(), lines, problems.clone()));
+    }
+    let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
+    problems.sort_by_key(|problem| problem.line);
+    Err(problems)
 }
 
 fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {

@@ -2,12 +2,15 @@
 //!
 //! **Invariants.** The value of a secret is in no problem.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Surroundings, Table};
-use crate::config::{document::Place, values};
+use crate::{
+    config::{document::Place, values},
+    files,
+};
 
 /// Bits of a file's mode that let others read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -125,8 +128,8 @@ fn from_file(
     }
 }
 
-fn read(path: &Path) -> io::Result<(SecretString, u32)> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    let text = fs::read_to_string(path)?;
-    Ok((SecretString::from(text.trim_end()), mode))
+fn read(path: &Path) -> Result<(SecretString, u32), String> {
+    let content = files::read(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(content.bytes).map_err(|_| "it is not text")?;
+    Ok((SecretString::from(text.trim_end()), content.mode))
 }

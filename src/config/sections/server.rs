@@ -7,13 +7,14 @@ use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{Surroundings, Table, options, secret};
+use super::{Surroundings, Table, options, secret, watch};
 use crate::{
     config::{
         NamedTransfer, Sender, SenderOptions, Server,
         document::{Place, Problems},
         values,
     },
+    files,
     model::SenderId,
 };
 
@@ -63,6 +64,7 @@ pub(super) fn read(
     let options = options(&mut table, defaults.clone());
     let known_as = name.clone().unwrap_or_default();
     let senders = senders(&mut table, &known_as, &options, around);
+    let watch_files = watch::patterns(&mut table, around);
     table.finish();
     Some(Server {
         name: name?,
@@ -77,6 +79,7 @@ pub(super) fn read(
         max_requests_per_second: max_requests_per_second.unwrap_or(MAX_REQUESTS_PER_SECOND),
         max_backoff,
         senders,
+        watch_files,
     })
 }
 
@@ -119,8 +122,8 @@ fn warn_of_plain_http(url: Option<&(Place, url::Url)>, around: &Surroundings) {
 fn ca_pem(table: &mut Table<'_>, around: &Surroundings) -> Option<Vec<u8>> {
     let (place, name) = table.text("ca_file")?;
     let path = around.file(&name);
-    match std::fs::read(&path) {
-        Ok(pem) if holds_certificates(&pem) => Some(pem),
+    match files::read(&path) {
+        Ok(file) if holds_certificates(&file.bytes) => Some(file.bytes),
         Ok(_) => {
             let wrong = format!("{} holds no certificate", path.display());
             let remedy = "name a file of certificates in PEM";
@@ -228,7 +231,9 @@ fn check_labels(senders: &[Read], problems: &Problems) {
     }
 }
 
-fn transfer_entry(
+/// One transfer that is named: where its id stands, the address of its sender,
+/// and itself.
+pub(super) fn transfer_entry(
     mut table: Table<'_>,
     around: &Surroundings,
 ) -> Option<(Place, String, NamedTransfer)> {

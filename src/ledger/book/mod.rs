@@ -69,6 +69,10 @@ impl Baseline {
 }
 
 /// One transfer in the book.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may come with any other"
+)]
 #[derive(Debug, Default)]
 pub struct Entry {
     /// What is remembered.
@@ -83,6 +87,9 @@ pub struct Entry {
     /// The state that the last single reading told. A listing that tells an end
     /// is not the last word: only a single reading tells all.
     read_state: Option<State>,
+    /// It is named no more, and not discovered: what was under way when that
+    /// ended does not bring it back.
+    released: bool,
     /// Baseline readings that did not tell the lists.
     mute_readings: u8,
     /// The labels of recipients by recipient id.
@@ -135,7 +142,7 @@ impl Entry {
 impl Book {
     /// Watches this from now on. A wider scope makes the next listing a
     /// baseline for what only it admits.
-    pub(super) fn watch(&mut self, watching: Watching) {
+    pub(super) fn watch(&mut self, watching: Watching, at: Timestamp) {
         let listed = self.watching.scope;
         let is_taken = matches!(self.baseline, Baseline::Taken);
         if is_taken && watching.scope.is_wider_than(&listed) {
@@ -145,7 +152,24 @@ impl Book {
             self.begin_anew();
         }
         self.is_touched |= watching.scope != self.watching.scope;
-        self.watching = watching;
+        let before = std::mem::replace(&mut self.watching, watching);
+        self.release(&before, at);
+        self.forget_old(at);
+    }
+
+    /// What is named no more leaves, unless it is discovered. It keeps its
+    /// marks, so that it is recognized if it is named again.
+    fn release(&mut self, before: &Watching, at: Timestamp) {
+        let Watching { scope, named } = &self.watching;
+        for (id, entry) in &mut self.entries {
+            let was_only_named = entry.released || before.named.contains_key(id);
+            let is_discovered = scope.discover && (!was_only_named || scope.admits(id, at));
+            entry.released = !is_discovered && !named.contains_key(id);
+            if entry.released && entry.absent_since.is_none() {
+                entry.absent_since = Some(at);
+                self.touched.insert(id.clone());
+            }
+        }
     }
 
     /// A sender that comes back counts on, but not what happened meanwhile.
@@ -277,7 +301,8 @@ impl Book {
     /// A page of a listing. What it tells whole is as good as a single reading.
     pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        for reading in page {
+        let page = page.into_iter().filter(|one| self.concerns_us(&one.id));
+        for reading in page.collect::<Vec<_>>() {
             let is_baseline = self.baseline.covers(&reading.id, at);
             let events = self.merge(&reading, at, is_baseline);
             if reading.is_whole() && !self.had_ended(&reading.id) {
@@ -296,6 +321,9 @@ impl Book {
     }
 
     pub(super) fn inspect(&mut self, reading: &Transfer, at: Timestamp) -> Happened {
+        if !self.concerns_us(&reading.id) {
+            return Vec::new();
+        }
         let origin = self.watching.named.get(&reading.id);
         let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
@@ -320,7 +348,8 @@ impl Book {
     /// The server says that it does not know `id`. That is a loss if the
     /// transfer was known and had not ended.
     pub(super) fn lose(&mut self, id: &TrackingId, at: Timestamp) -> Happened {
-        let Some(entry) = self.entries.get_mut(id) else {
+        let concerns_us = self.concerns_us(id);
+        let Some(entry) = self.entries.get_mut(id).filter(|_| concerns_us) else {
             return Vec::new();
         };
         entry.absent_since.get_or_insert(at);
@@ -363,6 +392,14 @@ impl Book {
         if counts { events } else { Vec::new() }
     }
 
+    /// Whether the transfer is watched still, now that an observation of it
+    /// arrives.
+    fn concerns_us(&self, id: &TrackingId) -> bool {
+        let Watching { scope, named } = &self.watching;
+        let is_released = || self.entries.get(id).is_some_and(|entry| entry.released);
+        named.contains_key(id) || (scope.discover && !is_released())
+    }
+
     /// Whether the transfer came by a listing after the first one: then all
     /// it shows counts, whoever else names it.
     fn is_known_new(&self, id: &TrackingId) -> bool {
@@ -382,6 +419,11 @@ impl Book {
                 self.touched.insert(id.clone());
             }
         }
+        self.forget_old(at);
+    }
+
+    /// Drops what has been absent for long.
+    fn forget_old(&mut self, at: Timestamp) {
         let is_old = |since| at.duration_since(since) >= KEEP_MARKS;
         let dropped = self
             .entries

@@ -161,6 +161,7 @@ impl Entry {
             read_state: row.read_state.map(rows::state).transpose()?,
             recipient_labels,
             mute_readings: 0,
+            released: false,
             pending: BTreeMap::new(),
         })
     }

@@ -36,13 +36,16 @@ fn list(book: &mut Book, page: Vec<Transfer>, at: Timestamp) -> Happened {
 
 fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
     let mut book = Book::default();
-    book.watch(Watching {
-        scope,
-        named: named
-            .iter()
-            .map(|(name, origin)| (id(name), *origin))
-            .collect(),
-    });
+    book.watch(
+        Watching {
+            scope,
+            named: named
+                .iter()
+                .map(|(name, origin)| (id(name), *origin))
+                .collect(),
+        },
+        at(0),
+    );
     book
 }
 
@@ -144,10 +147,13 @@ fn a_transfer_that_the_application_dropped_after_the_start_is_new() {
 #[test]
 fn a_transfer_that_a_reload_names_has_a_baseline() {
     let mut book = watching(Scope::default(), &[]);
-    book.watch(Watching {
-        scope: Scope::default(),
-        named: [(id("e"), Origin::Configured)].into(),
-    });
+    book.watch(
+        Watching {
+            scope: Scope::default(),
+            named: [(id("e"), Origin::Configured)].into(),
+        },
+        at(0),
+    );
     assert_eq!(book.inspect(&failing("e", State::Active), at(0)), vec![]);
 }
 
@@ -155,10 +161,13 @@ fn a_transfer_that_a_reload_names_has_a_baseline() {
 fn discovery_that_is_switched_on_begins_with_a_baseline() {
     let mut book = watching(Scope::default(), &[("f", Origin::Configured)]);
     book.inspect(&reading("f", State::Active), at(0));
-    book.watch(Watching {
-        scope: EVERYTHING,
-        named: [(id("f"), Origin::Configured)].into(),
-    });
+    book.watch(
+        Watching {
+            scope: EVERYTHING,
+            named: [(id("f"), Origin::Configured)].into(),
+        },
+        at(0),
+    );
     let listing = vec![reading("f", State::Active), reading("g", State::Active)];
     assert_eq!(list(&mut book, listing, at(60)), vec![]);
     assert_eq!(book.inspect(&failing("g", State::Active), at(61)), vec![]);
@@ -176,9 +185,9 @@ fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
         named: BTreeMap::new(),
     };
     let mut book = Book::default();
-    book.watch(age(7));
+    book.watch(age(7), at(0));
     list(&mut book, vec![], at(0));
-    book.watch(age(90));
+    book.watch(age(90), at(0));
     let (old, new) = ("20260215-080000-Qx7Lm2Za", "20260401-080000-Qx7Lm2Za");
     let listing = vec![reading(old, State::Active), reading(new, State::Active)];
     let happened = list(&mut book, listing, at(60));
@@ -187,7 +196,7 @@ fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
     assert_eq!(book.inspect(&failing(old, State::Active), at(61)), vec![]);
     let narrower = list(&mut book, vec![], at(120));
     assert_eq!(narrower, vec![]);
-    book.watch(age(7));
+    book.watch(age(7), at(120));
     let later = "20260401-090000-Qx7Lm2Za";
     let happened = list(&mut book, vec![reading(later, State::Active)], at(180));
     assert_eq!(happened.len(), 3, "a narrower scope has no baseline");
@@ -266,4 +275,71 @@ fn a_baseline_waits_for_the_lists_but_not_for_ever() {
         tires.inspect(&mute, at(second));
     }
     assert_eq!(tires.inspect(&failing("a", State::Active), at(9)).len(), 1);
+}
+
+/// What these names make of a book from now on.
+fn rename(book: &mut Book, named: &[(&str, Origin)], second: i64) {
+    let named = named.iter().map(|(name, origin)| (id(name), *origin));
+    let watching = Watching {
+        scope: book.watching.scope,
+        named: named.collect(),
+    };
+    book.watch(watching, at(second));
+}
+
+#[test]
+fn what_is_named_no_more_leaves_and_what_was_under_way_does_not_bring_it_back() {
+    let mut book = watching(Scope::default(), &[("a", Origin::Dropped)]);
+    assert_eq!(book.inspect(&reading("a", State::Active), at(0)).len(), 3);
+    rename(&mut book, &[], 1);
+    assert_eq!(book.present().count(), 0);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(2)), vec![]);
+    assert_eq!(book.lose(&id("a"), at(3)), vec![]);
+    assert_eq!(book.inspect(&failing("b", State::Active), at(4)), vec![]);
+    assert_eq!(book.present().count(), 0);
+    // Named again, it counts what happened meanwhile, and nothing twice.
+    rename(&mut book, &[("a", Origin::Dropped)], 5);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(6)).len(), 1);
+    assert_eq!(book.present().count(), 1);
+}
+
+#[test]
+fn what_is_named_no_more_stays_where_it_is_discovered() {
+    let mut book = book(&[("a", Origin::Configured)]);
+    list(&mut book, vec![reading("a", State::Active)], at(0));
+    book.inspect(&reading("a", State::Active), at(1));
+    rename(&mut book, &[], 2);
+    assert_eq!(book.present().count(), 1);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(3)).len(), 1);
+}
+
+#[test]
+fn what_is_too_old_to_be_discovered_leaves_with_its_name() {
+    let old = "20260215-080000-Qx7Lm2Za";
+    let week = Scope {
+        discover: true,
+        max_age: Some(Duration::from_hours(7 * 24)),
+    };
+    let mut book = watching(week, &[(old, Origin::Dropped)]);
+    list(&mut book, vec![reading(old, State::Active)], at(0));
+    book.inspect(&reading(old, State::Active), at(1));
+    rename(&mut book, &[], 2);
+    assert_eq!(book.present().count(), 0);
+    list(&mut book, vec![reading(old, State::Active)], at(3));
+    assert_eq!(book.present().count(), 0, "the listing was under way");
+}
+
+#[test]
+fn a_name_that_went_while_nobody_watched_is_gone_after_the_start() {
+    let mut before = watching(Scope::default(), &[("a", Origin::Dropped)]);
+    before.inspect(&reading("a", State::Active), at(0));
+    let mut book = Book::restored(&before.row()).unwrap();
+    for (id, row) in before.changes() {
+        book.restore_transfer(id, row.unwrap()).unwrap();
+    }
+    assert_eq!(book.present().count(), 1);
+    rename(&mut book, &[], 60);
+    assert_eq!(book.present().count(), 0);
+    rename(&mut book, &[], 91 * 86_400);
+    assert_eq!(book.entries.len(), 0, "marks are kept for 90 days");
 }

@@ -2,12 +2,13 @@
 //!
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
+mod plans;
 mod restart;
 mod rhythm;
 mod trouble;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -230,7 +231,7 @@ fn plan(n: usize) -> SenderPlan {
             rare: Duration::from_hours(1),
             listing: Duration::from_hours(1),
         },
-        named: Vec::new(),
+        named: BTreeSet::new(),
         known: None,
     }
 }
@@ -246,6 +247,7 @@ struct Run {
     fake: Arc<Fake>,
     telemetry: Telemetry,
     stop: CancellationToken,
+    plans: mpsc::Sender<Vec<SenderPlan>>,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
     observed: Arc<Mutex<Vec<Observation>>>,
     drain: tokio::task::JoinHandle<()>,
@@ -260,6 +262,7 @@ impl Run {
     fn start_with(fake: &Arc<Fake>, senders: Vec<SenderPlan>, pulse: Pulse) -> Self {
         let (out, mut inbox) = mpsc::channel(16);
         let observed = Arc::new(Mutex::new(Vec::new()));
+        let (change, changes) = mpsc::channel(1);
         let (telemetry, stop) = (Telemetry::new().unwrap(), CancellationToken::new());
         let server = ServerPlan {
             name: SERVER.to_owned(),
@@ -271,6 +274,7 @@ impl Run {
             rng: StdRng::seed_from_u64(7),
             telemetry: telemetry.clone(),
             pulse,
+            plans: changes,
             out,
             stop: stop.clone(),
         };
@@ -290,6 +294,7 @@ impl Run {
             fake: Arc::clone(fake),
             telemetry,
             stop,
+            plans: change,
             task,
             observed,
             drain,

@@ -1,0 +1,280 @@
+//! What one sender's rounds have to do: which transfers are watched, and when
+//! each is due.
+//!
+//! A *full* round comes at the sender's interval: it lists, and reads what is
+//! due by then. Between two of them, *quick* rounds read what changes by the
+//! second: transfers that are being processed, that are new or have changed.
+//!
+//! **Invariants.** Only what can still change is due. What left the listing
+//! after it ended is forgotten, so the agenda is bounded by what the server
+//! lists and what is named. Neither quick nor regular reads can
+//! starve the others.
+
+mod listing;
+mod suspicion;
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::{SenderPlan, policy::jittered, queue::Queue};
+use crate::model::{State, TrackingId, Transfer};
+use suspicion::Suspicion;
+
+/// The last read of an ended transfer is repeated so often where it does not
+/// tell the lists, which a server may leave out.
+const MUTE_READS: u32 = 3;
+
+/// The agenda of one sender.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    pub(super) plan: SenderPlan,
+    watched: HashMap<TrackingId, Watched>,
+    /// Due at their own time, also between two full rounds.
+    quick: Queue<TrackingId>,
+    /// Due with the full round that is nearest to their time.
+    regular: Queue<TrackingId>,
+    quick_is_next: bool,
+    next_full: Instant,
+    /// When everything is listed again.
+    next_listing: Instant,
+    suspicion: Option<Suspicion>,
+    /// Regular reads due until then belong to the round under way.
+    horizon: Option<Instant>,
+    has_listed: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Watched {
+    state: Option<State>,
+    reads: u32,
+    /// The last listing had it.
+    is_listed: bool,
+    /// Its last reading came with a listing, so that it is not read singly as
+    /// long as listings have it.
+    is_in_bulk: bool,
+    /// It has been told that the server does not know this named transfer.
+    is_told_missing: bool,
+}
+
+impl Watched {
+    /// Takes in a reading; the answer is the state and how many reads in a row
+    /// have shown it before.
+    fn note(&mut self, told: Option<State>) -> (Option<State>, u32) {
+        let state = told.or(self.state);
+        self.reads = if self.state == state {
+            self.reads.saturating_add(1)
+        } else {
+            0
+        };
+        self.state = state;
+        (state, self.reads)
+    }
+}
+
+impl Agenda {
+    /// The agenda at the start: a full round, in which every named transfer is
+    /// due, and every other one that is known and has not ended.
+    pub(super) fn new(mut plan: SenderPlan, now: Instant) -> Self {
+        let known = plan.known.take().unwrap_or_default();
+        let mut agenda = Self {
+            watched: HashMap::new(),
+            quick: Queue::default(),
+            regular: Queue::default(),
+            quick_is_next: true,
+            next_full: now,
+            next_listing: now,
+            suspicion: None,
+            horizon: None,
+            has_listed: known.has_listed,
+            plan,
+        };
+        for (id, state) in known.transfers {
+            if !state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id.clone());
+            }
+            let watched = Watched {
+                state,
+                ..Watched::default()
+            };
+            agenda.watched.insert(id, watched);
+        }
+        for id in agenda.plan.named.clone() {
+            let watched = agenda.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                agenda.regular.push(now, id);
+            }
+        }
+        agenda
+    }
+
+    /// Follows another plan from now on. What is named anew is due at once;
+    /// what is named no more is forgotten, unless it is discovered.
+    pub(super) fn replan(&mut self, plan: SenderPlan, server_now: Timestamp, now: Instant) {
+        let (scope, named) = (plan.scope, plan.named.clone());
+        if scope != self.plan.scope {
+            self.next_listing = now;
+        }
+        let before = std::mem::replace(&mut self.plan, plan).named;
+        for id in before.difference(&named) {
+            if !scope.admits(id, server_now) {
+                self.watched.remove(id);
+                self.forget_due(id);
+            }
+        }
+        for id in named.difference(&before) {
+            let watched = self.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                self.push_quick(now, id.clone());
+            }
+        }
+    }
+
+    /// Begins a round; the answer is whether it is a full one.
+    pub(super) fn begin(&mut self, now: Instant, rng: &mut impl Rng) -> bool {
+        let is_full = self.next_full <= now;
+        self.horizon = is_full.then(|| now + self.slack());
+        if is_full {
+            self.next_full = now + jittered(self.plan.intervals.normal, rng);
+        }
+        is_full
+    }
+
+    /// Takes the transfer that is most urgently due in this round.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<TrackingId> {
+        let horizon = self.horizon.map(|horizon| horizon.max(now));
+        let mut quick = || self.quick.pop_due(now);
+        let mut regular = || horizon.and_then(|until| self.regular.pop_due(until));
+        let taken = if self.quick_is_next {
+            quick().or_else(regular)
+        } else {
+            regular().or_else(quick)
+        };
+        self.quick_is_next = !self.quick_is_next;
+        taken.map(|(_, id)| id)
+    }
+
+    /// Whether [`Self::take_due`] has something.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is = |next: Option<Instant>, until| next.is_some_and(|next| next <= until);
+        let horizon = self.horizon.map(|horizon| horizon.max(now));
+        is(self.quick.next_due(), now) || horizon.is_some_and(|h| is(self.regular.next_due(), h))
+    }
+
+    /// When the next round has something to do.
+    pub(super) fn next_round(&self) -> Instant {
+        let quick = self.quick.next_due();
+        quick.map_or(self.next_full, |quick| quick.min(self.next_full))
+    }
+
+    /// Lets nothing happen before `at`, and then a full round.
+    pub(super) fn resume_at(&mut self, at: Instant) {
+        self.next_full = at;
+    }
+
+    /// Takes in a single reading.
+    pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
+        self.note_alive(&reading.id);
+        let watched = self.watched.entry(reading.id.clone()).or_default();
+        watched.is_in_bulk = false;
+        if std::mem::take(&mut watched.is_told_missing) {
+            self.plan.tell_named(&reading.id, true);
+        }
+        let (state, reads) = watched.note(reading.state);
+        let mut delay = self.plan.intervals.until_next_read(state, reads);
+        if delay.is_none() && !reading.tells_lists() && reads < MUTE_READS {
+            delay = Some(self.plan.intervals.normal);
+        }
+        self.plan.tell_decision(&reading.id, state, delay);
+        let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
+        match delay {
+            None => self.forget_due(&id),
+            Some(delay) if delay < normal => self.push_quick(now + jittered(delay, rng), id),
+            // The round has its jitter already.
+            Some(delay) if delay == normal => self.push_regular(now + delay, id),
+            Some(delay) => self.push_regular(now + jittered(delay, rng), id),
+        }
+    }
+
+    /// A named transfer that was never found may still come; one that vanished
+    /// may still return.
+    fn forget(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
+        if !self.plan.named.contains(id) {
+            self.watched.remove(id);
+            return;
+        }
+        let watched = self.watched.entry(id.clone()).or_default();
+        let was_found = watched.state.is_some();
+        if !was_found && !std::mem::replace(&mut watched.is_told_missing, true) {
+            self.plan.tell_named(id, false);
+        }
+        let normal = self.plan.intervals.normal;
+        let delay = if was_found {
+            jittered(self.plan.intervals.rare.max(normal), rng)
+        } else {
+            normal
+        };
+        self.push_regular(now + delay, id.clone());
+    }
+
+    /// Takes in that a read failed: it is due again with the next full round.
+    pub(super) fn postpone(&mut self, id: TrackingId, now: Instant) {
+        self.push_regular(now + self.plan.intervals.normal, id);
+    }
+
+    /// Postpones everything that is due.
+    pub(super) fn postpone_due(&mut self, now: Instant) {
+        while let Some(id) = self.take_due(now) {
+            // Later than the horizon, so that the loop ends.
+            let at = now + self.plan.intervals.normal;
+            self.push_regular(at, id);
+        }
+    }
+
+    fn push_quick(&mut self, at: Instant, id: TrackingId) {
+        self.regular.remove(&id);
+        self.quick.push(at, id);
+    }
+
+    fn push_regular(&mut self, at: Instant, id: TrackingId) {
+        self.quick.remove(&id);
+        self.regular.push(at, id);
+    }
+
+    fn forget_due(&mut self, id: &TrackingId) {
+        self.quick.remove(id);
+        self.regular.remove(id);
+    }
+
+    /// A full round comes up to a tenth early; what is due that soon after it
+    /// belongs to it, and what took a while to read as well.
+    fn slack(&self) -> Duration {
+        self.plan.intervals.normal / 5
+    }
+}
+
+impl SenderPlan {
+    /// One line when a transfer that the configuration names is not there, and
+    /// one when it comes.
+    fn tell_named(&self, id: &TrackingId, is_found: bool) {
+        let (server, sender, tracking_id) = (self.id.server(), &self.label, id.as_str());
+        if is_found {
+            tracing::info!(server, sender, tracking_id, "a named transfer was found");
+        } else {
+            tracing::warn!(server, sender, tracking_id, "a named transfer is not found");
+        }
+    }
+
+    fn tell_decision(&self, id: &TrackingId, state: Option<State>, delay: Option<Duration>) {
+        tracing::debug!(
+            server = self.id.server(),
+            sender = self.label,
+            tracking_id = id.as_str(),
+            state = state.map_or("untold", State::label),
+            next_read_seconds = delay.map(|delay| delay.as_secs()),
+            "read a transfer"
+        );
+    }
+}
