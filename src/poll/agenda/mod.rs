@@ -203,6 +203,7 @@ impl Agenda {
     fn forget(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
         if !self.plan.named.contains(id) {
             self.watched.remove(id);
+            self.forget_due(id);
             return;
         }
         let watched = self.watched.entry(id.clone()).or_default();

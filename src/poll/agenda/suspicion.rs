@@ -56,14 +56,15 @@ impl Agenda {
     ) -> Vec<TrackingId> {
         let gone = match self.suspicion.as_mut() {
             Some(suspicion) if suspicion.concerns(&id) => {
-                if !suspicion.take_gone(id) {
+                if !suspicion.take_gone(id.clone()) {
+                    // Asked for again, should the sample never be answered.
+                    self.push_regular(self.next_full, id);
                     return Vec::new();
                 }
                 let settled = self.suspicion.take().unwrap_or_default();
-                settled
-                    .held
-                    .into_iter()
-                    .for_each(|id| self.push_quick(now, id));
+                for id in settled.held {
+                    self.push_quick(now, id);
+                }
                 settled.gone
             }
             Some(_) | None => vec![id],
