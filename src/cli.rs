@@ -193,6 +193,10 @@ fn check(file: &std::path::Path) -> ExitCode {
     for warning in &config.warnings {
         app::complain(&format!("{}:{warning} (warning)", file.display()));
     }
+    if let Err(error) = app::rehearse(&config) {
+        app::complain(&format!("{}: {error:#}", file.display()));
+        return ExitCode::from(app::EXIT_CONFIG);
+    }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
     app::say(&format!(

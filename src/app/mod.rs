@@ -23,6 +23,7 @@ use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
     config::Config,
+    cryptshare::BuildError,
     ledger::{Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
@@ -74,6 +75,15 @@ pub fn run(options: &RunOptions) -> ExitCode {
         start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
     })
+}
+
+/// Whether a client of each server could be set up, asking nobody.
+///
+/// # Errors
+/// If one could not, say because a certificate is not that of its key.
+pub fn rehearse(config: &Config) -> anyhow::Result<()> {
+    let telemetry = Telemetry::new().context("failed to register the own metrics")?;
+    parts::clients(config, Clock::System, &telemetry).map(drop)
 }
 
 /// Prints the catalog of metrics.
@@ -178,8 +188,8 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
     };
     ended.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
-        let is_state = error.is::<StoreError>();
-        ExitCode::from(if is_state { EXIT_CONFIG } else { EXIT_CRASH })
+        let is_config = error.is::<StoreError>() || error.is::<BuildError>();
+        ExitCode::from(if is_config { EXIT_CONFIG } else { EXIT_CRASH })
     })
 }
 

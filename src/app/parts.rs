@@ -11,7 +11,7 @@ use crate::{
     bookkeeper::Outlets,
     budget::Budget,
     clock::Clock,
-    config::{Config, RecipientLabels, Sender, Server},
+    config::{self, Config, RecipientLabels, Sender, Server},
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger::{self, Book, Ledger},
@@ -54,13 +54,26 @@ fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
         server: server.name.clone(),
         url: server.url.clone(),
         client_id: server.client_id.clone(),
-        ca_pem: server.ca_pem.clone(),
+        way: way(&server.way),
         connect_timeout: server.connect_timeout,
         read_timeout: server.read_timeout,
         request_timeout: server.request_timeout,
         max_response_bytes: server.max_response_bytes,
         token_directory: config.state_directory.as_ref().map(|d| d.join("tokens")),
         senders: server.senders.iter().map(sender).collect(),
+    }
+}
+
+fn way(way: &config::Way) -> cryptshare::Way {
+    cryptshare::Way {
+        ca_pem: way.ca_pem.clone(),
+        identity_pem: way.identity_pem.clone(),
+        insecure_skip_verify: way.insecure_skip_verify,
+        proxy: match &way.proxy {
+            config::Proxy::None => cryptshare::Proxy::None,
+            config::Proxy::Url(url) => cryptshare::Proxy::Url(url.clone()),
+            config::Proxy::Environment => cryptshare::Proxy::Environment,
+        },
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Settings {
     pub url: Url,
     /// The client id that the administrator registered.
     pub client_id: SecretString,
-    /// Further roots to trust, in PEM.
-    pub ca_pem: Option<Vec<u8>>,
+    /// How connections are made.
+    pub way: Way,
     /// Deadline for a connection.
     pub connect_timeout: Duration,
     /// Deadline for each read of a body.
@@ -48,6 +48,32 @@ pub struct Settings {
     pub token_directory: Option<PathBuf>,
     /// Who asks.
     pub senders: Vec<SenderSettings>,
+}
+
+/// How connections to a server are made.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// Further roots to trust, in PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Our own certificates and their private key, in PEM.
+    pub identity_pem: Option<SecretString>,
+    /// Believes whoever answers: for trials alone.
+    pub insecure_skip_verify: bool,
+    /// What stands between.
+    pub proxy: Proxy,
+}
+
+/// What stands between us and a server.
+#[derive(Debug, Clone, Default)]
+pub enum Proxy {
+    /// Nothing, whatever the environment says.
+    #[default]
+    None,
+    /// The proxy of this `http`, `https`, `socks5` or `socks5h` URL, which may
+    /// hold a user name and a password.
+    Url(SecretString),
+    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
 }
 
 /// One sender of a server.
@@ -70,6 +96,12 @@ pub enum BuildError {
     /// The CA file holds no certificates.
     #[error("failed to read the certificates of ca_file")]
     Ca(#[source] reqwest::Error),
+    /// The certificate and its key are no pair that can be used.
+    #[error("failed to use the client certificate of cert_file with its key")]
+    Identity(#[source] reqwest::Error),
+    /// The URL names no proxy. Its text may be a secret, so there is no source.
+    #[error("failed to use the proxy of proxy_url")]
+    Proxy,
     /// The HTTP client could not be set up.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),

@@ -10,7 +10,7 @@ use std::{error::Error as StdError, io};
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
-    Method, RequestBuilder, Response, StatusCode,
+    ClientBuilder, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
     redirect::Policy,
 };
@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{BuildError, Endpoint, Error, Settings, answers};
+use super::{BuildError, Endpoint, Error, Proxy, Settings, answers};
 use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
 
 /// Enough for a proxy's rewrite; more would be requests that no budget allowed.
@@ -224,12 +224,36 @@ fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
         .timeout(settings.request_timeout)
+        .tls_danger_accept_invalid_certs(settings.way.insecure_skip_verify)
         .redirect(same_host());
-    if let Some(pem) = &settings.ca_pem {
+    if let Some(pem) = &settings.way.ca_pem {
         let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError::Ca)?;
         builder = builder.tls_certs_merge(roots);
     }
-    builder.build().map_err(BuildError::Client)
+    builder = through(builder, &settings.way.proxy)?;
+    let Some(pem) = &settings.way.identity_pem else {
+        return builder.build().map_err(BuildError::Client);
+    };
+    let identity = reqwest::Identity::from_pem(pem.expose_secret().as_bytes());
+    let identity = identity.map_err(BuildError::Identity)?;
+    builder
+        .identity(identity)
+        .build()
+        .map_err(BuildError::Identity)
+}
+
+/// The way through the proxy. The library would follow the environment unless
+/// it is told not to.
+fn through(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder, BuildError> {
+    match proxy {
+        Proxy::None => Ok(builder.no_proxy()),
+        Proxy::Url(url) => {
+            let proxy = reqwest::Proxy::all(url.expose_secret());
+            let proxy = proxy.map_err(|_| BuildError::Proxy)?;
+            Ok(builder.no_proxy().proxy(proxy))
+        }
+        Proxy::Environment => Ok(builder),
+    }
 }
 
 /// Follows a redirect only where scheme, host and port stay, for the request
@@ -286,11 +310,15 @@ fn classify(error: &reqwest::Error) -> Reason {
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {
-    has_cause(error, |cause| {
-        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>()
-            || wrapped.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
-    })
+    has_cause(error, |cause| innermost(cause).is::<rustls::Error>())
+}
+
+/// What I/O errors are wrapped around: their `source` passes over it.
+fn innermost<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    error
 }
 
 /// Whether the connection ended before the body did.

@@ -229,6 +229,13 @@ impl Exporter {
         Self::spawn(shell, config, &[]).await
     }
 
+    /// The same for a process with further variables in its environment.
+    pub async fn with_environment(variables: &[(&str, &str)], config: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.envs(variables.iter().copied());
+        Self::spawn(command, config, &[]).await
+    }
+
     async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let file = write(directory.path(), "exporter.toml", config);

@@ -5,6 +5,7 @@
 mod metrics;
 mod secret;
 mod server;
+mod way;
 
 use std::path::{Path, PathBuf};
 
