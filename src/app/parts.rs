@@ -47,6 +47,7 @@ pub(super) fn clients(
 fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
     let sender = |sender: &Sender| cryptshare::SenderSettings {
         id: sender.id.clone(),
+        label: sender.label().to_owned(),
         address: sender.address.clone(),
         language: sender.options.language.clone(),
     };

@@ -14,12 +14,14 @@ mod error;
 mod paging;
 mod tokens;
 mod transport;
+mod verification;
 
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
 
+pub use answers::Methods;
 pub use client::Client;
 pub use error::Error;
 
@@ -81,6 +83,8 @@ pub enum Proxy {
 pub struct SenderSettings {
     /// The key.
     pub id: SenderId,
+    /// Label `sender`.
+    pub label: String,
     /// The address as the configuration spells it.
     pub address: String,
     /// `Accept-Language`: the language of removal causes.
@@ -116,16 +120,19 @@ pub enum Endpoint {
     Transfers,
     /// `GET /users/{e}/verification`.
     Verification,
+    /// `POST /users/{e}/verification/code/email`.
+    VerificationCode,
     /// `POST /users/{e}/verification/token`.
     VerificationToken,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::TransferStatus,
         Self::Transfers,
         Self::Verification,
+        Self::VerificationCode,
         Self::VerificationToken,
     ];
 
@@ -135,6 +142,7 @@ impl Endpoint {
             Self::TransferStatus => "transfer_status",
             Self::Transfers => "transfers",
             Self::Verification => "verification",
+            Self::VerificationCode => "verification_code",
             Self::VerificationToken => "verification_token",
         }
     }
@@ -145,7 +153,8 @@ impl Endpoint {
             Self::TransferStatus => "failed to read the status of a transfer",
             Self::Transfers => "failed to list the transfers",
             Self::Verification => "failed to read the verification",
-            Self::VerificationToken => "failed to renew the verification token",
+            Self::VerificationCode => "failed to ask for a verification code",
+            Self::VerificationToken => "failed to obtain a verification token",
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) token: Option<&'a SecretString>,
+    /// JSON, if anything is sent.
+    pub(super) body: Option<&'a SecretString>,
     pub(super) language: &'a str,
 }
 
@@ -135,7 +137,6 @@ impl Transport {
     }
 
     fn request(&self, call: Call<'_>) -> RequestBuilder {
-        let is_post = call.method == Method::POST;
         let mut request = self
             .http
             .request(call.method, call.url)
@@ -148,8 +149,9 @@ impl Transport {
         if let Some(token) = call.token {
             request = request.header("X-CS-VerificationToken", sensitive(token));
         }
-        if is_post {
-            request = request.header(CONTENT_TYPE, "application/json").body("{}");
+        if let Some(body) = call.body {
+            let body = body.expose_secret().to_owned();
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         request
     }
