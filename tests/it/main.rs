@@ -26,4 +26,5 @@ mod restart;
 mod rig;
 mod stranger;
 mod truth;
+mod verification;
 mod web;
