@@ -30,7 +30,7 @@ use clap::Parser;
 use cryptshare_exporter::{
     cli,
     clock::Clock,
-    simulator::{Scenario, Simulator},
+    simulator::{Quirks, Scenario, Simulator},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -86,6 +86,7 @@ async fn crash(options: Options) -> anyhow::Result<bool> {
         transfers: 60,
         activity: 4.0,
         api_minor: 8,
+        quirks: Quirks::default(),
         start: Clock::System.now(),
     };
     let loopback = ([127, 0, 0, 1], 0).into();

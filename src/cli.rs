@@ -8,7 +8,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    app::{self, CatalogFormat, DemoOptions, RunOptions, SimulateOptions},
+    app::{self, CatalogFormat, DemoOptions, Quirks, RunOptions, SimulateOptions},
     config::Config,
     logging,
 };
@@ -19,6 +19,9 @@ Exit codes:
   1  a part could not start or crashed, or a second signal aborted the stop
   2  wrong usage of the command line
   3  the configuration has problems, or the state directory cannot be used";
+
+/// The name in place of a quirk's that explains all of them.
+const QUIRK_LIST: &str = "list";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]
@@ -135,6 +138,10 @@ struct SimulateArgs {
     /// The minor version of the API
     #[arg(long, value_name = "N", default_value = "8")]
     api_minor: u32,
+    /// A way in which servers may differ, or `list` to explain them all; may be
+    /// repeated, and NAME=SHARE lets it show only now and then
+    #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
+    quirks: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -164,21 +171,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             log,
         }),
         Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),
-        Some(Command::Simulate(args)) => app::simulate(&SimulateOptions {
-            listen: args.listen,
-            seed: args.seed,
-            speed: args.speed,
-            senders: args.senders,
-            transfers: args.transfers,
-            activity: args.activity,
-            api_minor: args.api_minor,
-            log,
-        }),
+        Some(Command::Simulate(args)) => simulate(&args, log),
         Some(Command::Metrics { format }) => app::catalog(match format {
             CatalogWord::Markdown => CatalogFormat::Markdown,
             CatalogWord::Json => CatalogFormat::Json,
         }),
     }
+}
+
+fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
+    if args.quirks.iter().any(|name| name == QUIRK_LIST) {
+        app::say(&Quirks::explanation());
+        return ExitCode::SUCCESS;
+    }
+    app::simulate(&SimulateOptions {
+        listen: args.listen,
+        seed: args.seed,
+        speed: args.speed,
+        senders: args.senders,
+        transfers: args.transfers,
+        activity: args.activity,
+        api_minor: args.api_minor,
+        // Each was checked when it was read.
+        quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
+        log,
+    })
 }
 
 /// Says whether the configuration is good, and what is in it.
@@ -233,6 +250,13 @@ fn speed(text: &str) -> Result<f64, String> {
     speed
         .filter(|speed| (0.0..=1e6).contains(speed))
         .ok_or_else(|| "write a number from 0 to 1000000".to_owned())
+}
+
+fn quirk(text: &str) -> Result<String, String> {
+    if text != QUIRK_LIST {
+        Quirks::parse(&[text])?;
+    }
+    Ok(text.to_owned())
 }
 
 fn population(text: &str) -> Result<usize, String> {

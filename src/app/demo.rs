@@ -18,6 +18,8 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
+pub use crate::simulator::Quirks;
+
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
 
@@ -49,6 +51,8 @@ pub struct SimulateOptions {
     pub activity: f64,
     /// The minor version of the API.
     pub api_minor: u32,
+    /// In what the server differs from the most likely one.
+    pub quirks: Quirks,
     /// How to log.
     pub log: logging::Settings,
 }
@@ -65,6 +69,7 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
             transfers: options.transfers,
             activity: options.activity,
             api_minor: options.api_minor,
+            quirks: options.quirks.clone(),
             start: Clock::System.now(),
         };
         let simulator = Simulator::bind(options.listen, scenario)
@@ -94,6 +99,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             transfers: 48,
             activity: 0.0,
             api_minor: 8,
+            quirks: Quirks::default(),
             start: Clock::System.now(),
         };
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));

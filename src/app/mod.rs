@@ -17,7 +17,7 @@ use rand::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use demo::{DemoOptions, SimulateOptions, demo, simulate};
+pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
 
 use crate::{
     bookkeeper::{self, Vault},

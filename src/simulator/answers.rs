@@ -8,7 +8,8 @@ use rand::{rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value, json};
 
 use super::{
-    quirk::{Quirks, comes},
+    bulk,
+    quirk::{Quirk, Quirks},
     transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way},
 };
 
@@ -17,19 +18,46 @@ const KINDS: [u8; 4] = [0, 0, 1, 2];
 
 /// What an answer needs beside the transfer.
 pub(super) struct Frame<'a> {
-    pub(super) sender: &'a str,
+    pub(super) viewer: Viewer<'a>,
     pub(super) base_url: &'a str,
     /// `Accept-Language`.
     pub(super) language: &'a str,
-    pub(super) quirks: Quirks,
+    pub(super) quirks: &'a Quirks,
     pub(super) dice: &'a mut StdRng,
+}
+
+/// For whom an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Viewer<'a> {
+    /// The sender, with the address as it was asked for.
+    Sender(&'a str),
+    /// One of the recipients, who sees neither the others nor what would open
+    /// the transfer (contract 5.2).
+    Recipient { address: &'a str, sender: &'a str },
+}
+
+impl Viewer<'_> {
+    /// The address of the transfer's sender.
+    fn sender(&self) -> &str {
+        match self {
+            Self::Sender(sender) | Self::Recipient { sender, .. } => sender,
+        }
+    }
+
+    fn sees(&self, recipient: &SimRecipient) -> bool {
+        match self {
+            Self::Sender(_) => true,
+            Self::Recipient { address, .. } => recipient.mail.eq_ignore_ascii_case(address),
+        }
+    }
 }
 
 impl Frame<'_> {
     /// `data` of Transfer Status.
     pub(super) fn status(&mut self, transfer: &SimTransfer) -> Value {
-        let recipient = |recipient| self.recipient_status(transfer, recipient);
-        let recipients = transfer.recipients.iter().map(recipient).collect();
+        let viewer = self.viewer;
+        let seen = transfer.recipients.iter().filter(|r| viewer.sees(r));
+        let recipients = seen.map(|r| self.recipient_status(transfer, r)).collect();
         let file = |file| file_status(file, self.language);
         let files = transfer.files.iter().map(file).collect();
         json!({
@@ -39,7 +67,7 @@ impl Frame<'_> {
                 "warnings": transfer.warns(),
                 "emlCreationFailed": transfer.eml_failed,
                 "sender": {
-                    "email": self.sender,
+                    "email": self.viewer.sender(),
                     "notificationFailed": transfer.sender_notification_failed,
                 },
                 "files": self.list(transfer, files),
@@ -50,22 +78,44 @@ impl Frame<'_> {
 
     /// One item of the 1.8 list, its recipients in the short form.
     pub(super) fn list_item(&mut self, transfer: &SimTransfer) -> Value {
-        let short = |recipient: &SimRecipient| json!({"mail": recipient.mail, "id": recipient.id});
-        let recipients = transfer.recipients.iter().map(short).collect();
+        let is_full = self.quirks.shows(Quirk::FullListRecipients, self.dice);
+        let recipient = |recipient: &SimRecipient| {
+            if is_full {
+                return self.recipient_status(transfer, recipient);
+            }
+            json!({"mail": recipient.mail, "id": recipient.id})
+        };
+        let recipients = transfer.recipients.iter().map(recipient).collect();
         json!({
             "trackingId": transfer.id,
             "state": transfer.stage.word(),
             "recipients": self.list(transfer, recipients),
-            "href": format!("/api/users/{}/transfers/{}", self.sender, transfer.id),
+            "href": format!("/api/users/{}/transfers/{}", self.viewer.sender(), transfer.id),
         })
+    }
+
+    /// One item of `sent-` or `received-transfers` with all its members: the
+    /// status and the id (contract 5.2).
+    pub(super) fn item(&mut self, transfer: &SimTransfer) -> Value {
+        let mut item = self.status(transfer);
+        if let Some(members) = item.as_object_mut() {
+            members.insert("trackingId".to_owned(), json!(transfer.id));
+        }
+        if matches!(self.viewer, Viewer::Recipient { .. }) {
+            bulk::strip(&mut item);
+        }
+        if self.quirks.shows(Quirk::BulkWithoutLists, self.dice) {
+            bulk::thin(&mut item);
+        }
+        item
     }
 
     /// `data.transfer`: the session's fields (contract 4.2).
     fn session(&mut self, transfer: &SimTransfer) -> Value {
         let letter = &transfer.letter;
         let [to, cc, bcc] = [0, 1, 2].map(|kind| {
-            let own = transfer.recipients.iter().zip(KINDS.iter().cycle());
-            let own = own.filter(|(_, of)| **of == kind);
+            let own = recipients_of(transfer).filter(|(_, of)| *of == kind);
+            let own = own.filter(|(recipient, _)| self.viewer.sees(recipient));
             own.map(|(recipient, _)| json!({"mail": recipient.mail}))
                 .collect()
         });
@@ -112,7 +162,10 @@ impl Frame<'_> {
         };
         let href = format!(
             "/api/users/{}/transfer-sessions/{}/files/{}?password={}",
-            self.sender, transfer.id, file.id, file.password
+            self.viewer.sender(),
+            transfer.id,
+            file.id,
+            file.password
         );
         json!({
             "id": file.id,
@@ -153,12 +206,17 @@ impl Frame<'_> {
     /// A list in any order, or null where that is the quirk. Once a transfer
     /// has ended its lists are told: nothing would bring them back.
     fn list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
-        if transfer.stage.lives() && comes(self.quirks.null_lists, self.dice) {
+        if transfer.stage.lives() && self.quirks.shows(Quirk::NullLists, self.dice) {
             return Value::Null;
         }
         items.shuffle(self.dice);
         Value::Array(items)
     }
+}
+
+/// The recipients of a transfer, each with its kind.
+fn recipients_of(transfer: &SimTransfer) -> impl Iterator<Item = (&SimRecipient, u8)> {
+    transfer.recipients.iter().zip(KINDS.into_iter().cycle())
 }
 
 /// The password mode of a transfer: each comes, by the last letter of its id.

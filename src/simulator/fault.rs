@@ -24,12 +24,15 @@ use super::reply::Reply;
 use crate::net::Body;
 
 /// The endpoints that a fault may be for, as they are counted.
-const ENDPOINTS: [&str; 7] = [
+const ENDPOINTS: [&str; 10] = [
     "clients",
     "api_status",
     "verification",
+    "verification_code",
     "verification_token",
     "transfers",
+    "sent_transfers",
+    "received_transfers",
     "transfer_status",
     "other",
 ];

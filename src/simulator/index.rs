@@ -15,10 +15,45 @@ use super::transfer::{SimTransfer, Stage};
 pub(super) struct Index {
     by_id: HashMap<String, usize>,
     /// By sender, oldest first.
-    listed: HashMap<usize, Vec<usize>>,
+    sent: HashMap<(usize, Part), Vec<usize>>,
+    /// By recipient's address in lower case, oldest first.
+    received: HashMap<String, Vec<usize>>,
     active: Pool,
     due: BTreeSet<(Timestamp, usize)>,
     due_at: HashMap<usize, Timestamp>,
+}
+
+/// A part of a sender's transfers, by what `active` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    All,
+    Active,
+    /// All but the active ones.
+    Inactive,
+    /// Active or about to be.
+    Living,
+    /// All but the living ones.
+    Ended,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::All,
+        Self::Active,
+        Self::Inactive,
+        Self::Living,
+        Self::Ended,
+    ];
+
+    pub(super) fn holds(self, stage: Stage) -> bool {
+        match self {
+            Self::All => true,
+            Self::Active => stage == Stage::Active,
+            Self::Inactive => stage != Stage::Active,
+            Self::Living => stage.lives(),
+            Self::Ended => !stage.lives(),
+        }
+    }
 }
 
 impl Index {
@@ -28,8 +63,14 @@ impl Index {
     }
 
     /// What the server lists for `sender`, oldest first.
-    pub(super) fn listed(&self, sender: usize) -> &[usize] {
-        self.listed.get(&sender).map_or(&[], Vec::as_slice)
+    pub(super) fn sent(&self, sender: usize, part: Part) -> &[usize] {
+        self.sent.get(&(sender, part)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What has this address among its recipients, oldest first.
+    pub(super) fn received(&self, address: &str) -> &[usize] {
+        let received = self.received.get(&address.to_lowercase());
+        received.map_or(&[], Vec::as_slice)
     }
 
     /// The active ones, in no meaningful order.
@@ -50,10 +91,10 @@ impl Index {
     /// Takes in a new transfer.
     pub(super) fn add(&mut self, position: usize, transfer: &SimTransfer) {
         self.by_id.insert(transfer.id.clone(), position);
-        self.listed
-            .entry(transfer.sender)
-            .or_default()
-            .push(position);
+        for recipient in &transfer.recipients {
+            let received = self.received.entry(recipient.mail.to_lowercase());
+            put(received.or_default(), position, true);
+        }
         self.update(position, transfer);
     }
 
@@ -62,11 +103,16 @@ impl Index {
         let is_active = transfer.stage == Stage::Active && !transfer.forgotten;
         self.active.put(position, is_active);
         self.schedule(position, transfer.due());
+        for part in Part::ALL {
+            let is_in = part.holds(transfer.stage) && !transfer.forgotten;
+            let sent = self.sent.entry((transfer.sender, part)).or_default();
+            put(sent, position, is_in);
+        }
         if transfer.forgotten && self.by_id.remove(&transfer.id).is_some() {
-            let listed = self.listed.entry(transfer.sender).or_default();
-            // Positions rise, since new ones come last.
-            if let Ok(at) = listed.binary_search(&position) {
-                listed.remove(at);
+            for recipient in &transfer.recipients {
+                if let Some(received) = self.received.get_mut(&recipient.mail.to_lowercase()) {
+                    put(received, position, false);
+                }
             }
         }
     }
@@ -79,6 +125,17 @@ impl Index {
             self.due_at.insert(position, due);
             self.due.insert((due, position));
         }
+    }
+}
+
+/// Lets `position` be in a sorted list, or not.
+fn put(list: &mut Vec<usize>, position: usize, is_in: bool) {
+    match (list.binary_search(&position), is_in) {
+        (Ok(place), false) => {
+            list.remove(place);
+        }
+        (Err(place), true) => list.insert(place, position),
+        (Ok(_), true) | (Err(_), false) => {}
     }
 }
 

@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::{
     names,
-    quirk::comes,
+    quirk::Quirk,
     transfer::{Happening, Outcome, Stage, Way},
     world::World,
 };
@@ -39,16 +39,19 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
     let age = |_| SignedDuration::from_mins(world.rng.random_range(20..5_000));
     let mut ages: Vec<_> = (0..transfers).map(age).collect();
     ages.sort();
-    for (n, age) in ages.into_iter().rev().enumerate() {
-        // What is still processing has begun just now.
-        let age = if n % 12 == 0 {
-            SignedDuration::ZERO
-        } else {
-            age
-        };
+    let (fresh, old): (Vec<_>, Vec<_>) = ages
+        .into_iter()
+        .rev()
+        .enumerate()
+        .partition(|(n, _)| n % 12 == 0);
+    // What is still processing has begun just now, so it comes last.
+    let fresh = fresh.into_iter().map(|(n, _)| (n, SignedDuration::ZERO));
+    for (n, age) in old.into_iter().chain(fresh) {
         let begun = now.checked_sub(age).unwrap_or(now);
         let mut plan = world.plan();
-        plan.retention = Duration::from_secs(world.rng.random_range(90_000..900_000));
+        // Nothing of it expires right away.
+        let left = Duration::from_secs(world.rng.random_range(10_000..600_000));
+        plan.retention = age.unsigned_abs().saturating_add(left);
         plan.outcome = Outcome::Active;
         if n % 12 == 2 {
             plan.stage = Stage::Unknown;
@@ -186,7 +189,7 @@ fn fetch(world: &mut World, position: usize, at: Timestamp) {
     if fetchers.min(files) == 0 {
         return;
     }
-    let way = if comes(world.quirks.unknown_methods, &mut world.rng) {
+    let way = if world.quirks.shows(Quirk::UnknownMethods, &mut world.rng) {
         Way::Printed
     } else if world.rng.random_bool(0.3) {
         Way::Viewed
@@ -234,6 +237,7 @@ mod tests {
             transfers: 50,
             activity: 1.0,
             api_minor: 8,
+            quirks: crate::simulator::Quirks::default(),
             start: Timestamp::from_second(1_775_000_000).unwrap(),
         };
         let mut world = World::new(&scenario, String::new());

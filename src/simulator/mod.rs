@@ -9,10 +9,13 @@
 //! computed.
 
 mod answers;
+mod asked;
+mod bulk;
 mod control;
 mod fault;
 mod index;
 mod life;
+mod mailbox;
 mod names;
 mod quirk;
 mod reply;
@@ -37,7 +40,10 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use quirk::Quirks;
+
 use crate::net::{self, Body, Places};
+use asked::Asked;
 use world::World;
 
 /// A larger request body is refused.
@@ -59,6 +65,8 @@ pub struct Scenario {
     pub activity: f64,
     /// The minor version of the API that is offered.
     pub api_minor: u32,
+    /// In what the server differs from the most likely one.
+    pub quirks: Quirks,
     /// The simulated date at the start.
     pub start: Timestamp,
 }
@@ -79,15 +87,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A request, read to its end.
-#[derive(Debug)]
-struct Asked {
-    method: hyper::Method,
-    uri: hyper::Uri,
-    headers: hyper::HeaderMap,
-    body: Vec<u8>,
 }
 
 impl Simulator {
@@ -139,7 +138,7 @@ impl Simulator {
 async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, REQUEST_BYTES).collect().await {
-        Ok(body) => body.to_bytes().to_vec(),
+        Ok(body) => body.to_bytes(),
         Err(_) => return reply::Reply::error(400, 1004, "Unreadable body.").into_response(),
     };
     let asked = Asked {

@@ -78,6 +78,11 @@ impl Stage {
         matches!(self, Self::Processing | Self::Active)
     }
 
+    /// Whether recipients ever got to see it.
+    pub(super) const fn was_provided(self) -> bool {
+        !matches!(self, Self::Pending | Self::Processing | Self::Failed)
+    }
+
     pub(super) const fn is_deleted(self) -> bool {
         matches!(
             self,

@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the rig is public within this binary")]
 
 mod architecture;
+mod bulk;
 mod canary;
 mod cli;
 mod config;
@@ -24,6 +25,8 @@ mod process;
 mod properties;
 mod restart;
 mod rig;
+mod stranger;
 mod truth;
 mod ways;
+mod verification;
 mod web;

@@ -170,6 +170,11 @@ impl Server {
         self.ask(reqwest::Method::PUT, "quirks", quirks).await;
     }
 
+    /// PUTs to the control API.
+    pub async fn put(&self, path: &str, body: Value) {
+        self.ask(reqwest::Method::PUT, path, body).await;
+    }
+
     /// The answer must be good.
     async fn ask(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/_sim/{path}", self.url);

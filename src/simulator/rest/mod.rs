@@ -1,0 +1,98 @@
+//! The REST API: paths, headers, errors (contract, sections 1 to 5).
+//!
+//! **Invariants.** Every error code stands in the situation where the contract
+//! puts it.
+
+mod call;
+mod fields;
+mod lists;
+mod refusal;
+mod verification;
+
+use hyper::Method;
+use serde_json::json;
+
+use super::{asked::Asked, fault::Fault, names, reply::Reply, world::World};
+use call::{caller, check_versions, verified};
+use refusal::{NO_ENDPOINT, Refusal};
+
+/// The first minor version with `sent-transfers` and `received-transfers`; in
+/// an older one the words are looked up as a tracking id (contract 5.2).
+const BULK: u32 = 12;
+
+/// The first minor version with `/api/status` (contract, section 2).
+const API_STATUS: u32 = 13;
+
+/// Answers a request of the REST API; a fault may spoil the answer.
+pub(super) fn answer(world: &mut World, asked: &Asked) -> (Reply, Option<Fault>) {
+    let path = asked.uri.path().to_owned();
+    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let endpoint = endpoint(&segments, world.api_minor);
+    *world.requests.entry(endpoint).or_default() += 1;
+    let fault = world.faults.take(endpoint);
+    if fault.as_ref().is_some_and(Fault::expires_tokens) {
+        world.tokens.reset();
+    }
+    let result = route(world, asked, &segments);
+    let mut reply = result.unwrap_or_else(Refusal::reply);
+    reply.date = Some(world.now());
+    (reply, fault)
+}
+
+/// The endpoint's name, for counting and for faults.
+fn endpoint(segments: &[&str], minor: u32) -> &'static str {
+    match segments {
+        ["api", "clients"] => "clients",
+        ["api", "status"] => "api_status",
+        ["api", "users", _, "verification"] => "verification",
+        ["api", "users", _, "verification", "code", "email"] => "verification_code",
+        ["api", "users", _, "verification", "token"] => "verification_token",
+        ["api", "users", _, "transfers"] => "transfers",
+        ["api", "users", _, "transfers", "sent-transfers"] if minor >= BULK => "sent_transfers",
+        ["api", "users", _, "transfers", "received-transfers"] if minor >= BULK => {
+            "received_transfers"
+        }
+        ["api", "users", _, "transfers", _] => "transfer_status",
+        _ => "other",
+    }
+}
+
+fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Reply, Refusal> {
+    let get = asked.method == Method::GET;
+    match segments {
+        ["api", "status"] if get && world.api_minor >= API_STATUS => {
+            let versions = json!([{"major": 1, "minor": world.api_minor}]);
+            let status = json!({"apiVersions": {"uiApiVersions": versions}});
+            Ok(Reply::json(200, &status))
+        }
+        ["api", "clients"] if get => {
+            check_versions(world, asked)?;
+            let client_id = names::alphanumeric(64, &mut world.dice);
+            Ok(Reply::data(&json!({"clientId": client_id})))
+        }
+        ["api", "users", address, "verification", rest @ ..] => {
+            let caller = caller(world, asked, address)?;
+            match (&asked.method, rest) {
+                (&Method::GET, []) => {
+                    verification::state(world, asked, &caller).map(|state| Reply::data(&state))
+                }
+                (&Method::POST, ["code", "email"]) => verification::code(world, asked, &caller),
+                (&Method::POST, ["token"]) => verification::token(world, asked, &caller),
+                _ => Err(NO_ENDPOINT),
+            }
+        }
+        ["api", "users", address, "transfers", rest @ ..] if get => {
+            let caller = verified(world, asked, address)?;
+            let with_bulk = world.api_minor >= BULK;
+            let data = match rest {
+                [] => lists::short(world, asked, &caller),
+                ["sent-transfers"] if with_bulk => lists::sent(world, asked, &caller),
+                ["received-transfers"] if with_bulk => lists::received(world, asked, &caller),
+                [id] => lists::status(world, asked, &caller, id),
+                _ => Err(NO_ENDPOINT),
+            };
+            data.map(|data| Reply::data(&data))
+        }
+        _ => Err(NO_ENDPOINT),
+    }
+}
