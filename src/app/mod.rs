@@ -6,8 +6,14 @@
 
 mod demo;
 mod parts;
+mod verify;
 
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::atomic::Ordering};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::Ordering,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -18,6 +24,7 @@ use rand::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
+pub use verify::{VerifyOptions, verify};
 
 use crate::{
     bookkeeper::{self, Vault},
@@ -35,6 +42,9 @@ use crate::{
 
 /// Exit code when the configuration or the state has problems.
 pub const EXIT_CONFIG: u8 = 3;
+
+/// Exit code when the command line is wrong.
+const EXIT_USAGE: u8 = 2;
 
 /// Exit code when the process could not start or crashed.
 pub const EXIT_CRASH: u8 = 1;
@@ -58,12 +68,9 @@ pub struct RunOptions {
 
 /// Runs the exporter until it is told to stop.
 pub fn run(options: &RunOptions) -> ExitCode {
-    let config = match Config::load(&options.config_file) {
+    let config = match load(&options.config_file) {
         Ok(config) => config,
-        Err(error) => {
-            complain(&error);
-            return ExitCode::from(EXIT_CONFIG);
-        }
+        Err(code) => return code,
     };
     logging::install(options.log, Clock::System);
     for warning in &config.warnings {
@@ -74,6 +81,14 @@ pub fn run(options: &RunOptions) -> ExitCode {
         let listeners = bind(&options.listen).await?;
         start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
+    })
+}
+
+/// The configuration, or the exit code after its problems were told.
+fn load(file: &Path) -> Result<Config, ExitCode> {
+    Config::load(file).map_err(|error| {
+        complain(&error);
+        ExitCode::from(EXIT_CONFIG)
     })
 }
 

@@ -31,17 +31,23 @@ pub(super) fn clients(
 ) -> anyhow::Result<poll::Sources<Client>> {
     let mut clients = poll::Sources::new();
     for server in &config.servers {
-        let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
-        let client = Client::new(
-            &client_settings(config, server),
-            budget,
-            clock,
-            telemetry.clone(),
-        )
-        .with_context(|| format!("failed to set up the client of server {}", server.name))?;
+        let client = client(config, server, clock, telemetry)?;
         clients.insert(server.name.clone(), Arc::new(client));
     }
     Ok(clients)
+}
+
+/// The client of one server.
+pub(super) fn client(
+    config: &Config,
+    server: &Server,
+    clock: Clock,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Client> {
+    let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
+    let settings = client_settings(config, server);
+    Client::new(&settings, budget, clock, telemetry.clone())
+        .with_context(|| format!("failed to set up the client of server {}", server.name))
 }
 
 fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {

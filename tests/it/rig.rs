@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The longest wait for any condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
 
 /// A child that is killed when it is dropped, and what it wrote.
 pub struct Process {
@@ -33,9 +33,14 @@ impl Process {
     }
 
     /// Starts `command` and gathers its lines.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// The same with something on standard input.
+    pub fn with_input(mut command: Command, input: Stdio) -> Self {
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -43,6 +48,12 @@ impl Process {
         gather(child.stdout.take().unwrap(), &output);
         gather(child.stderr.take().unwrap(), &output);
         Self { child, output }
+    }
+
+    /// Writes to standard input, which is a pipe.
+    pub fn write(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
     }
 
     /// Every line so far.
