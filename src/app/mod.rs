@@ -6,6 +6,7 @@
 
 mod demo;
 mod parts;
+mod state;
 mod verify;
 
 use std::{
@@ -24,14 +25,15 @@ use rand::{
 use tokio::{net::TcpListener, sync::mpsc};
 
 pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
+pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};
 
 use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
-    config::Config,
+    config::{self, Config},
     cryptshare::BuildError,
-    ledger::{Ledger, Store, StoreError},
+    ledger::{IfMissing, Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
     poll::{self, Pulse},
@@ -172,7 +174,7 @@ fn start(
 /// The ledger of an earlier life, or an empty one, and where it is kept.
 fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
     let (mut ledger, store) = if let Some(directory) = &config.state_directory {
-        let (ledger, store) = Ledger::open(directory)?;
+        let (ledger, store) = Ledger::open(directory, IfMissing::Create)?;
         tracing::info!(directory = %directory.display(), "counters go on from the ledger");
         (ledger, Some(store))
     } else {
@@ -201,11 +203,16 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
         Ok(runtime) => runtime.block_on(main),
         Err(error) => Err(error.into()),
     };
-    ended.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
-        let is_config = error.is::<StoreError>() || error.is::<BuildError>();
-        ExitCode::from(if is_config { EXIT_CONFIG } else { EXIT_CRASH })
-    })
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Tells the error in full; the answer is the exit code for it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("{error:#}"));
+    let is_refused = error.chain().any(|cause| {
+        cause.is::<StoreError>() || cause.is::<config::Error>() || cause.is::<BuildError>()
+    });
+    ExitCode::from(if is_refused { EXIT_CONFIG } else { EXIT_CRASH })
 }
 
 /// Writes to standard output; a reader that hung up is no failure.

@@ -14,6 +14,7 @@
 
 mod book;
 pub mod counters;
+mod export;
 mod recipients;
 mod rows;
 mod store;
@@ -24,11 +25,11 @@ use jiff::Timestamp;
 
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
+pub use export::{ImportError, Imported, export, import};
 pub use recipients::RecipientLabels;
-pub use store::{Batch, FORMAT, Store, StoreError};
+pub use store::{Batch, Content, FORMAT, IfMissing, Store, StoreError};
 
 use rows::Malformed;
-use store::Content;
 
 use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, TrackingId};
 
@@ -87,9 +88,10 @@ impl Ledger {
     /// The ledger that is kept in `directory`, and where it is kept.
     ///
     /// # Errors
-    /// If the file is in use, newer, damaged or inaccessible.
-    pub fn open(directory: &Path) -> Result<(Self, Store), StoreError> {
-        let (store, content) = Store::open(directory)?;
+    /// If the file is missing and is not to be created, is in use, newer,
+    /// damaged or inaccessible.
+    pub fn open(directory: &Path, missing: IfMissing) -> Result<(Self, Store), StoreError> {
+        let (store, content) = Store::open(directory, missing)?;
         let ledger = Self::restored(content).map_err(|error| store.damaged(error))?;
         Ok((ledger, store))
     }
@@ -190,6 +192,12 @@ impl Ledger {
     /// The book of a sender, if anything is remembered of it.
     pub fn book(&self, sender: &SenderId) -> Option<&Book> {
         self.books.get(sender)
+    }
+
+    /// The book of each sender that anything is remembered of, in a stable
+    /// order.
+    pub fn remembered(&self) -> impl Iterator<Item = (&SenderId, &Book)> {
+        self.books.iter()
     }
 
     /// The book of each sender that is watched, in a stable order.

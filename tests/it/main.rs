@@ -19,6 +19,7 @@ mod golden;
 mod judges;
 mod limits;
 mod metrics;
+mod moving;
 mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]

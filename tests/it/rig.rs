@@ -16,6 +16,7 @@ use tempfile::TempDir;
 /// The longest wait for any condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
+/// The exporter.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
 
 /// A child that is killed when it is dropped, and what it wrote.

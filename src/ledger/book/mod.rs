@@ -165,6 +165,18 @@ impl Book {
         self.presence = None;
     }
 
+    /// Since when the configuration does not watch the sender; `None` if it
+    /// does.
+    pub const fn unwatched_since(&self) -> Option<Timestamp> {
+        self.unwatched_since
+    }
+
+    /// How many transfers are in the book, those that the server no longer
+    /// knows included.
+    pub fn remembered(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether the configuration watches the sender.
     pub(super) const fn is_watched(&self) -> bool {
         self.unwatched_since.is_none()

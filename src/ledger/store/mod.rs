@@ -6,10 +6,12 @@
 //! **Invariants.** What [`Store::commit`] has acknowledged survives a power
 //! loss. A file that cannot be understood is never overwritten.
 
+mod aside;
+
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -51,6 +53,13 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.senders.is_empty() && self.transfers.is_empty()
     }
+
+    /// Lets what `content` knows of `sender` give way to this batch.
+    pub fn replaces(&mut self, content: &Content, sender: &SenderId) {
+        let old = content.transfers.iter().filter(|(id, ..)| id == sender);
+        let gone = old.map(|(sender, id, _)| (sender.clone(), id.clone(), None));
+        self.transfers.splice(..0, gone);
+    }
 }
 
 /// Every row of a file.
@@ -60,9 +69,28 @@ pub struct Content {
     pub(super) transfers: Vec<(SenderId, TrackingId, rows::Transfer)>,
 }
 
+impl Content {
+    /// Every sender that anything is remembered of.
+    pub fn senders(&self) -> impl Iterator<Item = &SenderId> {
+        self.senders.iter().map(|(id, _)| id)
+    }
+}
+
+/// Whether a file that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// A new one begins.
+    Create,
+    /// That is an error.
+    Refuse,
+}
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// It is not there.
+    #[error("{0} does not exist; check [state] directory")]
+    Missing(PathBuf),
     /// Another process has it.
     #[error("{0} is in use by another process; stop that one first")]
     InUse(PathBuf),
@@ -91,13 +119,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file in `directory`, or creates it with mode 0600.
+    /// Opens the file in `directory`; a new one has mode 0600.
     ///
     /// # Errors
     /// If it is in use, newer, damaged or inaccessible; nothing is changed
     /// then.
-    pub fn open(directory: &Path) -> Result<(Self, Content), StoreError> {
+    pub fn open(directory: &Path, missing: IfMissing) -> Result<(Self, Content), StoreError> {
         let path = directory.join(FILE);
+        if missing == IfMissing::Refuse && !path.exists() {
+            return Err(StoreError::Missing(path));
+        }
         let database = open(directory, &path)?;
         let content = read(&database).map_err(|error| error.at(&path))?;
         let store = Self {
@@ -160,6 +191,7 @@ fn open(directory: &Path, path: &Path) -> Result<Database, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.mode(0o600).open(path).map_err(inaccessible)?;
+    own_like(directory, &file).map_err(inaccessible)?;
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, error))?)
@@ -167,6 +199,19 @@ fn open(directory: &Path, path: &Path) -> Result<Database, StoreError> {
     prepare(&database)
         .map_err(|error| StoreError::Inaccessible(path.to_owned(), Box::new(error)))?;
     Ok(database)
+}
+
+/// Gives the file to the owner of its directory: a command that root runs must
+/// not lock the exporter out of its own ledger.
+fn own_like(directory: &Path, file: &File) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let (wanted, present) = (fs::metadata(directory)?, file.metadata()?);
+    if (wanted.uid(), wanted.gid()) == (present.uid(), present.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 fn refused(path: &Path, error: DatabaseError) -> StoreError {
@@ -210,8 +255,10 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
 fn read(database: &Database) -> Result<Content, Unreadable> {
     let storage = |error: redb::Error| Unreadable::Storage(error);
     let format = format_of(database).map_err(storage)?;
-    if format > FORMAT {
-        return Err(Unreadable::Newer(format));
+    match format {
+        Some(FORMAT) => {}
+        Some(newer) if newer > FORMAT => return Err(Unreadable::Newer(newer)),
+        Some(_) | None => return Err(Unreadable::Malformed(Malformed)),
     }
     let (senders, transfers) = raw_rows(database).map_err(storage)?;
     let mut content = Content::default();
@@ -227,11 +274,11 @@ fn read(database: &Database) -> Result<Content, Unreadable> {
     Ok(content)
 }
 
-fn format_of(database: &Database) -> Result<u32, redb::Error> {
+fn format_of(database: &Database) -> Result<Option<u32>, redb::Error> {
     let transaction = database.begin_read()?;
     let table = transaction.open_table(META)?;
     let format = table.get("format")?;
-    Ok(format.map_or(0, |format| format.value()))
+    Ok(format.map(|format| format.value()))
 }
 
 type RawSenders = Vec<(SenderId, Vec<u8>)>;

@@ -231,7 +231,7 @@ fn ten_thousand_power_cuts_lose_nothing_that_was_acknowledged() {
 fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut store, content) = Store::open(directory.path()).unwrap();
+    let (mut store, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert!(content.senders.is_empty());
     store.commit(&batch(1, &mut rng)).unwrap();
     let id = TrackingId::parse("t3").unwrap();
@@ -241,7 +241,7 @@ fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     };
     store.commit(&dropped).unwrap();
     drop(store);
-    let (_, content) = Store::open(directory.path()).unwrap();
+    let (_, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert_eq!(last_batch(&content), 1);
     let ids: Vec<_> = content
         .transfers
@@ -254,7 +254,7 @@ fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
+    let (store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     let database = store.database.as_ref().unwrap();
     let transaction = database.begin_write().unwrap();
     let mut meta = transaction.open_table(META).unwrap();
@@ -262,21 +262,21 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(meta);
     transaction.commit().unwrap();
     drop(store);
-    let error = Store::open(directory.path()).unwrap_err();
+    let error = Store::open(directory.path(), IfMissing::Create).unwrap_err();
     assert!(matches!(error, StoreError::Newer(_, 2)), "{error}");
 }
 
 #[test]
 fn a_row_that_is_none_is_told_as_damage() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(directory.path()).unwrap();
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     let nonsense = Batch {
         senders: vec![(sender(), Some(vec![0xff; 3]))],
         transfers: Vec::new(),
     };
     store.commit(&nonsense).unwrap();
     drop(store);
-    let error = Store::open(directory.path()).unwrap_err();
+    let error = Store::open(directory.path(), IfMissing::Create).unwrap_err();
     assert!(matches!(error, StoreError::Damaged(..)), "{error}");
 }
 
@@ -285,7 +285,7 @@ fn a_row_that_is_none_is_told_as_damage() {
 fn a_commit_that_failed_is_made_again_when_the_disk_takes_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut store, _) = Store::open(directory.path()).unwrap();
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     store.commit(&batch(1, &mut rng)).unwrap();
     let whole = store.database.take();
     let full = Disk::new(Vec::new(), 40);
@@ -295,6 +295,6 @@ fn a_commit_that_failed_is_made_again_when_the_disk_takes_it() {
     drop(whole);
     store.commit(&batch(2, &mut rng)).unwrap();
     drop(store);
-    let (_, content) = Store::open(directory.path()).unwrap();
+    let (_, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert_eq!(last_batch(&content), 2);
 }
