@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     app::{
         self, CatalogFormat, DemoOptions, Export, Import, Quirks, RunOptions, Show, ShowFormat,
-        SimulateOptions, StatePlace,
+        SimulateOptions, StatePlace, VerifyOptions,
     },
     config::Config,
     logging,
@@ -22,10 +22,13 @@ Exit codes:
   1  a part could not start or crashed, a command could not do what it was asked,
      or a second signal aborted the stop
   2  wrong usage of the command line
-  3  the configuration has problems, or the state directory cannot be used";
+  3  the configuration has problems, or the state directory cannot be used
+  4  verify: the server handed out no token";
 
 /// The name in place of a quirk's that explains all of them.
 const QUIRK_LIST: &str = "list";
+
+const DEFAULT_CONFIG: &str = "/etc/cryptshare-exporter/config.toml";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]
@@ -45,7 +48,7 @@ struct RunArgs {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/cryptshare-exporter/config.toml",
+        default_value = DEFAULT_CONFIG,
         help_heading = "Configuration"
     )]
     config_file: PathBuf,
@@ -113,6 +116,26 @@ enum Command {
     },
     /// Run the simulated server alone; prints one line of JSON when ready
     Simulate(SimulateArgs),
+    /// Verify a sender by a code that the server mails to it
+    ///
+    /// Asks for the code on the terminal, or reads it as one line of standard
+    /// input. A running exporter takes up the token by itself.
+    #[command(after_help = EXIT_CODES)]
+    Verify {
+        /// The configuration file
+        #[arg(
+            long = "config.file",
+            value_name = "FILE",
+            default_value = DEFAULT_CONFIG
+        )]
+        config_file: PathBuf,
+        /// The name of the server in the configuration
+        #[arg(long, value_name = "NAME")]
+        server: String,
+        /// The address of the sender, or its name in the configuration
+        #[arg(long, value_name = "ADDRESS")]
+        sender: String,
+    },
     /// Print the catalog of metrics
     Metrics {
         /// How to print it
@@ -167,7 +190,7 @@ struct PlaceArgs {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/cryptshare-exporter/config.toml"
+        default_value = DEFAULT_CONFIG
     )]
     config_file: PathBuf,
     /// The state directory itself; the configuration is not read then
@@ -249,6 +272,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),
         Some(Command::Simulate(args)) => simulate(&args, log),
+        Some(Command::Verify {
+            config_file,
+            server,
+            sender,
+        }) => app::verify(&VerifyOptions {
+            config_file,
+            server,
+            sender,
+            log,
+        }),
         Some(Command::Metrics { format }) => app::catalog(match format {
             CatalogWord::Markdown => CatalogFormat::Markdown,
             CatalogWord::Json => CatalogFormat::Json,
@@ -319,6 +352,10 @@ fn check(file: &std::path::Path) -> ExitCode {
     };
     for warning in &config.warnings {
         app::complain(&format!("{}:{warning} (warning)", file.display()));
+    }
+    if let Err(error) = app::rehearse(&config) {
+        app::complain(&format!("{}: {error:#}", file.display()));
+        return ExitCode::from(app::EXIT_CONFIG);
     }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();

@@ -8,10 +8,11 @@ mod demo;
 mod names;
 mod parts;
 mod state;
+mod verify;
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
 };
@@ -28,11 +29,13 @@ use names::Door;
 
 pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
+pub use verify::{VerifyOptions, verify};
 
 use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
     config::{self, Config},
+    cryptshare::BuildError,
     ledger::{IfMissing, Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
@@ -45,6 +48,9 @@ use crate::{
 
 /// Exit code when the configuration or the state has problems.
 pub const EXIT_CONFIG: u8 = 3;
+
+/// Exit code when the command line is wrong.
+const EXIT_USAGE: u8 = 2;
 
 /// Exit code when the process could not start or crashed.
 pub const EXIT_CRASH: u8 = 1;
@@ -68,12 +74,9 @@ pub struct RunOptions {
 
 /// Runs the exporter until it is told to stop.
 pub fn run(options: &RunOptions) -> ExitCode {
-    let config = match Config::load(&options.config_file) {
+    let config = match load(&options.config_file) {
         Ok(config) => config,
-        Err(error) => {
-            complain(&error);
-            return ExitCode::from(EXIT_CONFIG);
-        }
+        Err(code) => return code,
     };
     logging::install(options.log, Clock::System);
     for warning in &config.warnings {
@@ -86,6 +89,23 @@ pub fn run(options: &RunOptions) -> ExitCode {
         start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
     })
+}
+
+/// The configuration, or the exit code after its problems were told.
+fn load(file: &Path) -> Result<Config, ExitCode> {
+    Config::load(file).map_err(|error| {
+        complain(&error);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+/// Whether a client of each server could be set up, asking nobody.
+///
+/// # Errors
+/// If one could not, say because a certificate is not that of its key.
+pub fn rehearse(config: &Config) -> anyhow::Result<()> {
+    let telemetry = Telemetry::new().context("failed to register the own metrics")?;
+    parts::clients(config, Clock::System, &telemetry).map(drop)
 }
 
 /// Prints the catalog of metrics.
@@ -199,8 +219,9 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
 /// Tells the error in full; the answer is the exit code for it.
 fn fail(error: &anyhow::Error) -> ExitCode {
     complain(&format!("{error:#}"));
-    let mut causes = error.chain();
-    let is_refused = causes.any(|cause| cause.is::<StoreError>() || cause.is::<config::Error>());
+    let is_refused = error.chain().any(|cause| {
+        cause.is::<StoreError>() || cause.is::<config::Error>() || cause.is::<BuildError>()
+    });
     ExitCode::from(if is_refused { EXIT_CONFIG } else { EXIT_CRASH })
 }
 

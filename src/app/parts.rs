@@ -11,7 +11,7 @@ use crate::{
     bookkeeper::Outlets,
     budget::Budget,
     clock::Clock,
-    config::{Config, RecipientLabels, Sender, Server},
+    config::{self, Config, RecipientLabels, Sender, Server},
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger::{self, Book, Ledger},
@@ -32,22 +32,29 @@ pub(super) fn clients(
 ) -> anyhow::Result<poll::Sources<Client>> {
     let mut clients = poll::Sources::new();
     for server in &config.servers {
-        let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
-        let client = Client::new(
-            &client_settings(config, server),
-            budget,
-            clock,
-            telemetry.clone(),
-        )
-        .with_context(|| format!("failed to set up the client of server {}", server.name))?;
+        let client = client(config, server, clock, telemetry)?;
         clients.insert(server.name.clone(), Arc::new(client));
     }
     Ok(clients)
 }
 
+/// The client of one server.
+pub(super) fn client(
+    config: &Config,
+    server: &Server,
+    clock: Clock,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Client> {
+    let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
+    let settings = client_settings(config, server);
+    Client::new(&settings, budget, clock, telemetry.clone())
+        .with_context(|| format!("failed to set up the client of server {}", server.name))
+}
+
 fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
     let sender = |sender: &Sender| cryptshare::SenderSettings {
         id: sender.id.clone(),
+        label: sender.label().to_owned(),
         address: sender.address.clone(),
         language: sender.options.language.clone(),
     };
@@ -55,13 +62,26 @@ fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
         server: server.name.clone(),
         url: server.url.clone(),
         client_id: server.client_id.clone(),
-        ca_pem: server.ca_pem.clone(),
+        way: way(&server.way),
         connect_timeout: server.connect_timeout,
         read_timeout: server.read_timeout,
         request_timeout: server.request_timeout,
         max_response_bytes: server.max_response_bytes,
         token_directory: config.state_directory.as_ref().map(|d| d.join("tokens")),
         senders: server.senders.iter().map(sender).collect(),
+    }
+}
+
+fn way(way: &config::Way) -> cryptshare::Way {
+    cryptshare::Way {
+        ca_pem: way.ca_pem.clone(),
+        identity_pem: way.identity_pem.clone(),
+        insecure_skip_verify: way.insecure_skip_verify,
+        proxy: match &way.proxy {
+            config::Proxy::None => cryptshare::Proxy::None,
+            config::Proxy::Url(url) => cryptshare::Proxy::Url(url.clone()),
+            config::Proxy::Environment => cryptshare::Proxy::Environment,
+        },
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     exposition::{Page, Shelf},
     ledger::{self, Ledger},
     metrics,
-    model::Observation,
+    model::{Observation, Reason, Round, Verification},
     status::{Board, SenderStatus, Status},
 };
 
@@ -148,13 +148,31 @@ fn status(ledger: &Ledger, settings: &metrics::Settings, now: Timestamp) -> Stat
                 .presence
                 .map(|presence| presence.round.failure.is_none()),
             last_poll: book.presence.map(|presence| presence.at),
-            failure: failure.map(crate::model::Reason::label),
+            failure: failure.map(Reason::label),
+            remedy: book
+                .presence
+                .and_then(|presence| remedy(&presence.round, now)),
             states: states.collect(),
             is_stale: metrics::is_stale(book, view, settings, now),
         })
     });
     Status {
         senders: senders.collect(),
+    }
+}
+
+/// What a human has to do about the sender's verification.
+fn remedy(round: &Round, now: Timestamp) -> Option<String> {
+    const VERIFY: &str = "run cryptshare-exporter verify";
+    match round.verified_until {
+        Verification::Valid {
+            until: Some(until),
+            needs_human: true,
+        } if until > now => Some(format!("the verification ends at {until:.0}; {VERIFY}")),
+        _ if round.failure == Some(Reason::NotVerified) => {
+            Some(format!("have the client id registered, or {VERIFY}"))
+        }
+        Verification::Valid { .. } | Verification::Missing | Verification::Unknown => None,
     }
 }
 

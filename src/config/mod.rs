@@ -45,8 +45,8 @@ pub struct Server {
     pub url: Url,
     /// `client_id`, or the content of `client_id_file`.
     pub client_id: SecretString,
-    /// The content of `ca_file`, PEM.
-    pub ca_pem: Option<Vec<u8>>,
+    /// How connections are made.
+    pub way: Way,
     /// `connect_timeout`.
     pub connect_timeout: Duration,
     /// `read_timeout`.
@@ -79,6 +79,32 @@ impl Server {
     ) -> Result<Vec<(SenderId, NamedTransfer)>, Vec<Problem>> {
         sections::read_watch_file(text, self)
     }
+}
+
+/// How connections to a server are made.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// The content of `ca_file`, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The content of `cert_file`, and `key` or the content of `key_file`:
+    /// certificates and their private key, PEM.
+    pub identity_pem: Option<SecretString>,
+    /// `insecure_skip_verify`.
+    pub insecure_skip_verify: bool,
+    /// `proxy_url`, `proxy_url_file` or `proxy_from_environment`.
+    pub proxy: Proxy,
+}
+
+/// What stands between us and a server.
+#[derive(Debug, Default)]
+pub enum Proxy {
+    /// Nothing.
+    #[default]
+    None,
+    /// The proxy of this URL, which may hold a password.
+    Url(SecretString),
+    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
 }
 
 /// One sender.

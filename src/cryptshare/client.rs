@@ -3,21 +3,23 @@
 //! **Invariants.** Each call asks at most twice: once, and once more after the
 //! token was renewed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Method;
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    answers::{self, Decoded, Page, Standing},
-    auth::{Login, Token},
+    answers::{self, Decoded, Methods, Page, Standing},
+    auth::{Identity, Login, Token},
     paging::{Leaf, Listing, Sizes, Style},
     tokens::TokenFile,
     transport::{Call, Transport},
-    versions::{BULK_MINOR, PLAIN_MINOR, Versions},
+    verification,
+    versions::Versions,
 };
 use crate::{
     budget::Budget,
@@ -58,8 +60,13 @@ impl Client {
         let login = |sender: &super::SenderSettings| {
             let directory = settings.token_directory.as_deref();
             let file = directory.map(|d| TokenFile::new(d, &sender.id, &settings.client_id));
-            let (address, language) = (sender.address.clone(), sender.language.clone());
-            let login = Login::new(address, language, file.unwrap_or_default());
+            let identity = Identity {
+                server: settings.server.clone(),
+                label: sender.label.clone(),
+                address: sender.address.clone(),
+                language: sender.language.clone(),
+            };
+            let login = Login::new(identity, file.unwrap_or_default());
             (sender.id.clone(), login)
         };
         Ok(Self {
@@ -121,8 +128,8 @@ impl Client {
             endpoint: Endpoint::ApiStatus,
             method: Method::GET,
             url: self.transport.url(&["status"]),
-            minor: PLAIN_MINOR,
             token: None,
+            body: None,
             language: "en",
         };
         let body = self.transport.send(call).await?;
@@ -137,7 +144,7 @@ impl Client {
         let login = self.login(sender)?;
         let url = self
             .transport
-            .url_of(&login.address, &["transfers", id.as_str()]);
+            .url_of(&login.identity.address, &["transfers", id.as_str()]);
         let body = self.get(login, Endpoint::TransferStatus, url).await?;
         answers::status(id, &body).map(|answer| self.note(answer))
     }
@@ -175,6 +182,37 @@ impl Client {
         }
     }
 
+    /// How the server would verify the sender; `None` if it does not tell.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub async fn methods(&self, sender: &SenderId) -> Result<Option<Methods>, Error> {
+        self.login(sender)?.methods(&self.transport).await
+    }
+
+    /// Lets the server mail a code to the sender.
+    ///
+    /// # Errors
+    /// If the server cannot be asked, or refuses.
+    pub async fn mail_code(&self, sender: &SenderId) -> Result<(), Error> {
+        let login = self.login(sender)?;
+        verification::mail_code(&self.transport, &login.identity).await
+    }
+
+    /// Exchanges a mailed code for a token and keeps it where an exporter of
+    /// the same configuration finds it; the answer is when it ends. The error
+    /// within is that of the disk.
+    ///
+    /// # Errors
+    /// With [`Reason::NotVerified`] if the code is wrong.
+    pub async fn redeem(
+        &self,
+        sender: &SenderId,
+        code: &SecretString,
+    ) -> Result<io::Result<Option<Timestamp>>, Error> {
+        self.login(sender)?.redeem(code, &self.transport).await
+    }
+
     /// The server's clock minus ours in seconds, once an answer told it.
     pub fn clock_offset(&self) -> Option<f64> {
         self.transport.clock_offset()
@@ -186,13 +224,17 @@ impl Client {
     }
 
     async fn standing(&self, login: &Login) -> Result<Standing, Error> {
-        let url = self.transport.url_of(&login.address, &["verification"]);
+        let url = self
+            .transport
+            .url_of(&login.identity.address, &["verification"]);
         let body = self.get(login, Endpoint::Verification, url).await?;
         answers::verification(&body).map(|answer| self.note(answer))
     }
 
     async fn plain_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
-        let mut url = self.transport.url_of(&login.address, &["transfers"]);
+        let mut url = self
+            .transport
+            .url_of(&login.identity.address, &["transfers"]);
         turn_to(&mut url, leaf);
         let body = self.get(login, Endpoint::Transfers, url).await?;
         answers::list(&body).map(|answer| self.note(answer))
@@ -200,7 +242,7 @@ impl Client {
 
     async fn bulk_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
         let segments = ["transfers", "sent-transfers"];
-        let mut url = self.transport.url_of(&login.address, &segments);
+        let mut url = self.transport.url_of(&login.identity.address, &segments);
         turn_to(&mut url, leaf);
         if leaf.is_active {
             url.query_pairs_mut().append_pair("active", "true");
@@ -218,19 +260,12 @@ impl Client {
             endpoint,
             method: Method::GET,
             url,
-            minor: match endpoint {
-                Endpoint::SentTransfers => BULK_MINOR,
-                Endpoint::TransferStatus
-                | Endpoint::Transfers
-                | Endpoint::Verification
-                | Endpoint::VerificationToken
-                | Endpoint::ApiStatus => PLAIN_MINOR,
-            },
             token: None,
-            language: &login.language,
+            body: None,
+            language: &login.identity.language,
         };
         let ask = async |token: Token| {
-            let token = Some(&token.secret);
+            let token = Some(&token.kept.secret);
             let call = Call {
                 token,
                 ..call.clone()

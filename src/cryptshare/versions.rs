@@ -14,14 +14,29 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Error, paging::Style};
+use super::{Endpoint, Error, paging::Style};
 use crate::model::{Reason, State, Transfer};
 
 /// Status and list exist since this minor version (contract, section 2).
-pub(super) const PLAIN_MINOR: u32 = 8;
+const PLAIN_MINOR: u32 = 8;
 
 /// The bulk list exists since this minor version (contract, section 2).
-pub(super) const BULK_MINOR: u32 = 12;
+const BULK_MINOR: u32 = 12;
+
+impl Endpoint {
+    /// The lowest minor version that has it.
+    pub(super) const fn minor(self) -> u32 {
+        match self {
+            Self::SentTransfers => BULK_MINOR,
+            Self::TransferStatus
+            | Self::Transfers
+            | Self::Verification
+            | Self::VerificationCode
+            | Self::VerificationToken
+            | Self::ApiStatus => PLAIN_MINOR,
+        }
+    }
+}
 
 /// What was found out holds so long.
 const HOLDS: Duration = Duration::from_hours(24);

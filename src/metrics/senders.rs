@@ -31,11 +31,11 @@ fn health(shown: &[Shown<'_>]) -> Vec<Family> {
     });
     let verified = each(shown, |s| match s.book.presence?.round.verified_until {
         Verification::Unknown => None,
-        Verification::Valid { until } if until.is_none_or(|until| until > s.now) => Some(1.0),
+        Verification::Valid { until, .. } if until.is_none_or(|until| until > s.now) => Some(1.0),
         Verification::Missing | Verification::Valid { .. } => Some(0.0),
     });
     let expiry = each(shown, |s| match s.book.presence?.round.verified_until {
-        Verification::Valid { until } => until.map(seconds),
+        Verification::Valid { until, .. } => until.map(seconds),
         Verification::Unknown | Verification::Missing => None,
     });
     vec![

@@ -192,5 +192,7 @@ pub enum Verification {
     Valid {
         /// `validUntil`, if the server told it.
         until: Option<Timestamp>,
+        /// It ends soon, and nobody but a human can renew it.
+        needs_human: bool,
     },
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Asked,
+    asked::Asked,
     fault::Fault,
     life,
     quirk::Quirks,
@@ -111,17 +111,29 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
             world.quirks = Quirks::read(&body(asked)?).map_err(|wrong| (400, wrong))?;
             Ok((200, json!(world.quirks.shares())))
         }
+        ["mailbox"] if get => {
+            let address = asked.query("email");
+            let address = address.ok_or((400, "email is missing".to_owned()))?;
+            Ok((200, json!(world.mailboxes.of(&address))))
+        }
+        ["verification"] if get => Ok((200, json!(world.verification))),
+        ["verification"] if asked.method == Method::PUT => {
+            world.verification = body(asked)?;
+            world.tokens.set_terms(world.verification.terms());
+            Ok((200, json!(world.verification)))
+        }
+        ["verification", "reset"] if post => {
+            let Nothing {} = body(asked)?;
+            world.tokens.reset();
+            Ok((200, json!({})))
+        }
         _ => Err((404, "there is no such control".to_owned())),
     }
 }
 
 /// The request's body; an empty one is an empty object.
 fn body<T: for<'de> Deserialize<'de>>(asked: &Asked) -> Result<T, (u16, String)> {
-    let text: &[u8] = match asked.body.as_slice() {
-        [] => b"{}",
-        body => body,
-    };
-    serde_json::from_slice(text).map_err(|error| (400, error.to_string()))
+    asked.json().map_err(|error| (400, error.to_string()))
 }
 
 /// Another speed holds from now on; an advance comes on top, at once.

@@ -24,10 +24,11 @@ use super::reply::Reply;
 use crate::net::Body;
 
 /// The endpoints that a fault may be for, as they are counted.
-const ENDPOINTS: [&str; 9] = [
+const ENDPOINTS: [&str; 10] = [
     "clients",
     "api_status",
     "verification",
+    "verification_code",
     "verification_token",
     "transfers",
     "sent_transfers",

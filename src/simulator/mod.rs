@@ -9,11 +9,13 @@
 //! computed.
 
 mod answers;
+mod asked;
 mod bulk;
 mod control;
 mod fault;
 mod index;
 mod life;
+mod mailbox;
 mod names;
 mod quirk;
 mod reply;
@@ -41,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use quirk::Quirks;
 
 use crate::net::{self, Body, Places};
+use asked::Asked;
 use world::World;
 
 /// A larger request body is refused.
@@ -83,24 +86,6 @@ struct Shared(Arc<Mutex<World>>);
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request, read to its end.
-#[derive(Debug)]
-struct Asked {
-    method: hyper::Method,
-    uri: hyper::Uri,
-    headers: hyper::HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Asked {
-    /// `Accept-Language`, or nothing.
-    fn language(&self) -> &str {
-        let language = self.headers.get(hyper::header::ACCEPT_LANGUAGE);
-        let language = language.and_then(|language| language.to_str().ok());
-        language.unwrap_or_default()
     }
 }
 
@@ -153,7 +138,7 @@ impl Simulator {
 async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, REQUEST_BYTES).collect().await {
-        Ok(body) => body.to_bytes().to_vec(),
+        Ok(body) => body.to_bytes(),
         Err(_) => return reply::Reply::error(400, 1004, "Unreadable body.").into_response(),
     };
     let asked = Asked {

@@ -19,10 +19,15 @@ pub(super) enum Quirk {
     UnknownFieldsRefused,
     PageSizeCapped,
     ActiveIncludesProcessing,
+    UpperMethods,
+    StaleTokenForbidden,
+    MissingTokenIs400,
+    NewTokenEndsOlder,
+    PollingRefreshes,
 }
 
 impl Quirk {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 13] = [
         Self::NullLists,
         Self::UnknownMethods,
         Self::FullListRecipients,
@@ -31,6 +36,11 @@ impl Quirk {
         Self::UnknownFieldsRefused,
         Self::PageSizeCapped,
         Self::ActiveIncludesProcessing,
+        Self::UpperMethods,
+        Self::StaleTokenForbidden,
+        Self::MissingTokenIs400,
+        Self::NewTokenEndsOlder,
+        Self::PollingRefreshes,
     ];
 
     /// Its name and what it does.
@@ -67,6 +77,26 @@ impl Quirk {
             Self::ActiveIncludesProcessing => (
                 "active-includes-processing",
                 "`active` holds for transfers that are processed, too",
+            ),
+            Self::UpperMethods => (
+                "upper-methods",
+                "verificationMethods are CLIENT_ID and EMAIL instead of clientId and email",
+            ),
+            Self::StaleTokenForbidden => (
+                "stale-token-forbidden",
+                "GET verification with a token that is no good is 403 with 3002 instead of `verified: false`",
+            ),
+            Self::MissingTokenIs400 => (
+                "missing-token-is-400",
+                "a call without a token is 400 with 1002 instead of 401 with 3002",
+            ),
+            Self::NewTokenEndsOlder => (
+                "new-token-ends-older",
+                "a new token ends the older ones of its client id and address",
+            ),
+            Self::PollingRefreshes => (
+                "polling-refreshes",
+                "any call with a token begins its idle term anew, not transfers alone",
             ),
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Reply {
     pub(super) date: Option<Timestamp>,
     pub(super) retry_after: Option<u64>,
     pub(super) location: Option<String>,
+    /// What else the head tells.
+    pub(super) headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
@@ -34,6 +36,21 @@ impl Reply {
             date: None,
             retry_after: None,
             location: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Success with `data` (contract 1.1).
+    pub(super) fn data(data: &Value) -> Self {
+        Self::json(200, &json!({"data": data, "meta": null}))
+    }
+
+    /// No body.
+    pub(super) fn empty(status: u16) -> Self {
+        Self {
+            content_type: "",
+            body: Vec::new(),
+            ..Self::json(status, &Value::Null)
         }
     }
 
@@ -47,8 +64,15 @@ impl Reply {
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        let content_type = HeaderValue::from_static(self.content_type);
-        headers.insert(CONTENT_TYPE, content_type);
+        if !self.content_type.is_empty() {
+            let content_type = HeaderValue::from_static(self.content_type);
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
         if let Some(date) = self.date.and_then(http_date) {
             headers.insert(DATE, date);
         }

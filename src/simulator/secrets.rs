@@ -16,7 +16,7 @@ fn of(world: &World, transfers: &[SimTransfer]) -> Value {
     let recipients = || transfers.iter().flat_map(|transfer| &transfer.recipients);
     let files = || transfers.iter().flat_map(|transfer| &transfer.files);
     let letters = || transfers.iter().map(|transfer| &transfer.letter);
-    json!({
+    let mut all = json!({
         "client_id": [world.client_id()],
         "token": world.tokens.handed_out(),
         "download_url": list(recipients().map(|r| &r.password)),
@@ -29,7 +29,12 @@ fn of(world: &World, transfers: &[SimTransfer]) -> Value {
         "sender_phone": list(letters().map(|letter| &letter.sender_phone)),
         "subject": list(letters().map(|letter| &letter.subject)),
         "body": list(letters().map(|letter| &letter.body)),
-    })
+    });
+    let codes = world.codes.mailed();
+    if let Some(all) = all.as_object_mut().filter(|_| !codes.is_empty()) {
+        all.insert("code".to_owned(), json!(codes));
+    }
+    all
 }
 
 /// A sentence that quotes one of each, as a careless server's error might.

@@ -16,12 +16,13 @@ use super::{
     Scenario,
     fault::Faults,
     index::Index,
+    mailbox::Mailboxes,
     names,
-    quirk::Quirks,
+    quirk::{Quirk, Quirks},
     time::Time,
     totals::Totals,
     transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
-    verification::Tokens,
+    verification::{Codes, Gate, Settings, Tokens},
 };
 
 /// How long a transfer is kept, in hours: mostly days, some only for a while.
@@ -35,7 +36,11 @@ pub(super) struct World {
     pub(super) rng: StdRng,
     /// The order of sets in answers, tokens, quirks.
     pub(super) dice: StdRng,
+    pub(super) verification: Settings,
+    pub(super) codes: Codes,
+    pub(super) gate: Gate,
     pub(super) tokens: Tokens,
+    pub(super) mailboxes: Mailboxes,
     pub(super) faults: Faults,
     pub(super) quirks: Quirks,
     pub(super) api_minor: u32,
@@ -81,11 +86,16 @@ impl World {
         let senders: Vec<_> = (0..scenario.senders.max(1)).map(names::sender).collect();
         let by_address = senders.iter().enumerate();
         let by_address = by_address.map(|(n, address)| (address.to_lowercase(), n));
+        let verification = Settings::default();
         let mut world = Self {
             time: Time::new(scenario.start, scenario.speed),
             dice: StdRng::seed_from_u64(rng.random()),
             rng,
-            tokens: Tokens::default(),
+            tokens: Tokens::new(verification.terms()),
+            verification,
+            codes: Codes::default(),
+            gate: Gate::default(),
+            mailboxes: Mailboxes::default(),
             faults: Faults::default(),
             quirks: scenario.quirks.clone(),
             api_minor: scenario.api_minor,
@@ -120,6 +130,11 @@ impl World {
 
     pub(super) fn now(&self) -> Timestamp {
         self.time.now()
+    }
+
+    /// Whether `quirk` shows this time.
+    pub(super) fn shows(&mut self, quirk: Quirk) -> bool {
+        self.quirks.shows(quirk, &mut self.dice)
     }
 
     /// Begins the totals anew.

@@ -76,6 +76,7 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
     );
     let until = Verification::Valid {
         until: Some(at(86_400)),
+        needs_human: false,
     };
     let listed = answers::list(&seed("list/page.json")).unwrap();
     let page = listed.value.transfers;

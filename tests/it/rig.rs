@@ -34,9 +34,14 @@ impl Process {
     }
 
     /// Starts `command` and gathers its lines.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// The same with something on standard input.
+    pub fn with_input(mut command: Command, input: Stdio) -> Self {
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -44,6 +49,12 @@ impl Process {
         gather(child.stdout.take().unwrap(), &output);
         gather(child.stderr.take().unwrap(), &output);
         Self { child, output }
+    }
+
+    /// Writes to standard input, which is a pipe.
+    pub fn write(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
     }
 
     /// Every line so far.
@@ -171,6 +182,11 @@ impl Server {
         self.ask(reqwest::Method::PUT, "quirks", quirks).await;
     }
 
+    /// PUTs to the control API.
+    pub async fn put(&self, path: &str, body: Value) {
+        self.ask(reqwest::Method::PUT, path, body).await;
+    }
+
     /// The answer must be good.
     async fn ask(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/_sim/{path}", self.url);
@@ -228,6 +244,13 @@ impl Exporter {
         let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
         shell.args(["-c", &script, BINARY]);
         Self::spawn(shell, config, &[]).await
+    }
+
+    /// The same for a process with further variables in its environment.
+    pub async fn with_environment(variables: &[(&str, &str)], config: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.envs(variables.iter().copied());
+        Self::spawn(command, config, &[]).await
     }
 
     async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {

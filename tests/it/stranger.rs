@@ -1,7 +1,7 @@
 //! A client of the REST API that knows the contract and nothing of ours.
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rig::Server;
 
@@ -20,6 +20,7 @@ pub struct Stranger<'a> {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
     pub bytes: Vec<u8>,
 }
 
@@ -46,6 +47,39 @@ impl<'a> Stranger<'a> {
         let token = answer.data()["token"].take();
         token.as_str().unwrap().clone_into(&mut stranger.token);
         stranger
+    }
+
+    /// Asks for a code, and reads the mail that brings it.
+    pub async fn mailed_code(&self) -> String {
+        let answer = self.post("verification/code/email", "").await;
+        assert_eq!((answer.status, answer.bytes.len()), (200, 0));
+        let mails = self.mails().await;
+        let newest = mails.as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&newest["kind"], &newest["to"]),
+            (&json!("verification"), &json!(self.address))
+        );
+        newest["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The user's mails, oldest first.
+    pub async fn mails(&self) -> Value {
+        self.server
+            .get(&format!("mailbox?email={}", self.address))
+            .await
+    }
+
+    /// Turns a code into a token, and uses it from now on.
+    pub async fn redeem(&mut self, code: &str) -> Answer {
+        let body = json!({"verificationCode": code}).to_string();
+        let answer = self.post("verification/token", &body).await;
+        if answer.status == 200 {
+            answer.data()["token"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut self.token);
+        }
+        answer
     }
 
     /// A request below `/api/users/{address}/`.
@@ -84,6 +118,11 @@ impl Answer {
         body["data"].take()
     }
 
+    /// A header of the answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        Some(self.headers.get(name)?.to_str().unwrap())
+    }
+
     /// The body, which must be JSON.
     pub fn json(&self) -> Value {
         let text = String::from_utf8_lossy(&self.bytes);
@@ -102,6 +141,7 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let answer = request.send().await.unwrap();
     Answer {
         status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
         bytes: answer.bytes().await.unwrap().to_vec(),
     }
 }

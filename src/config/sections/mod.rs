@@ -6,6 +6,7 @@ mod metrics;
 mod secret;
 mod server;
 mod watch;
+mod way;
 
 use std::path::{Path, PathBuf};
 

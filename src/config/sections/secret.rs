@@ -20,19 +20,31 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(super) struct Keys {
     inline: &'static str,
     file: &'static str,
-    what: &'static str,
+    remedy: &'static str,
 }
 
 const CLIENT_ID: Keys = Keys {
     inline: "client_id",
     file: "client_id_file",
-    what: "client id",
+    remedy: "create the file with the client id as its only line",
 };
 
 const RECIPIENT_HASH_KEY: Keys = Keys {
     inline: "recipient_hash_key",
     file: "recipient_hash_key_file",
-    what: "hash key",
+    remedy: "create the file with the hash key as its only line",
+};
+
+const PRIVATE_KEY: Keys = Keys {
+    inline: "key",
+    file: "key_file",
+    remedy: "name a file with the private key of cert_file, in PEM",
+};
+
+const PROXY_URL: Keys = Keys {
+    inline: "proxy_url",
+    file: "proxy_url_file",
+    remedy: "create the file with the URL of the proxy as its only line",
 };
 
 /// What a table says of a secret.
@@ -59,6 +71,16 @@ pub(super) fn client_id(table: &mut Table<'_>, around: &Surroundings) -> Option<
 /// `recipient_hash_key` or `recipient_hash_key_file`, at most one of them.
 pub(super) fn recipient_hash_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
     checked(table, around, RECIPIENT_HASH_KEY, values::hash_key)
+}
+
+/// `key` or `key_file`, at most one of them.
+pub(super) fn private_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, PRIVATE_KEY, values::private_key)
+}
+
+/// `proxy_url` or `proxy_url_file`, at most one of them.
+pub(super) fn proxy_url(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, PROXY_URL, values::proxy_url)
 }
 
 type Check = fn(&str) -> Result<(), values::Wrong>;
@@ -121,8 +143,7 @@ fn from_file(
             let shown = (!is_the_secret).then(|| path.display().to_string());
             let shown = shown.as_deref().unwrap_or("the file");
             let wrong = format!("{shown} cannot be read ({error})");
-            let remedy = format!("create the file with the {} as its only line", keys.what);
-            table.problems.add(place.problem(wrong, remedy));
+            table.problems.add(place.problem(wrong, keys.remedy));
             Given::Wrong
         }
     }

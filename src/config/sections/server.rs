@@ -5,16 +5,13 @@
 
 use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-
-use super::{Surroundings, Table, options, secret, watch};
+use super::{Surroundings, Table, options, secret, watch, way};
 use crate::{
     config::{
         NamedTransfer, Sender, SenderOptions, Server,
         document::{Place, Problems},
         values,
     },
-    files,
     model::SenderId,
 };
 
@@ -50,7 +47,7 @@ pub(super) fn read(
     }
     warn_of_plain_http(url.as_ref(), around);
     let client_id = secret::client_id(&mut table, around);
-    let ca_pem = ca_pem(&mut table, around);
+    let way = way::read(&mut table, around);
     let [connect_timeout, read_timeout, request_timeout, max_backoff] = [
         ("connect_timeout", 5),
         ("read_timeout", 10),
@@ -70,7 +67,7 @@ pub(super) fn read(
         name: name?,
         url: url?.1,
         client_id: client_id?,
-        ca_pem,
+        way,
         connect_timeout,
         read_timeout,
         request_timeout,
@@ -117,31 +114,6 @@ fn warn_of_plain_http(url: Option<&(Place, url::Url)>, around: &Surroundings) {
         let wrong = "the client id would cross the network in plain text";
         around.warn(place, wrong, "use https");
     }
-}
-
-fn ca_pem(table: &mut Table<'_>, around: &Surroundings) -> Option<Vec<u8>> {
-    let (place, name) = table.text("ca_file")?;
-    let path = around.file(&name);
-    match files::read(&path) {
-        Ok(file) if holds_certificates(&file.bytes) => Some(file.bytes),
-        Ok(_) => {
-            let wrong = format!("{} holds no certificate", path.display());
-            let remedy = "name a file of certificates in PEM";
-            table.problems.add(place.problem(wrong, remedy));
-            None
-        }
-        Err(error) => {
-            let wrong = format!("{} cannot be read ({error})", path.display());
-            let remedy = "name a file of certificates in PEM";
-            table.problems.add(place.problem(wrong, remedy));
-            None
-        }
-    }
-}
-
-fn holds_certificates(pem: &[u8]) -> bool {
-    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
-    certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
 }
 
 fn duration(table: &mut Table<'_>, key: &'static str, seconds: u64) -> Duration {

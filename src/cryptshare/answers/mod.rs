@@ -67,6 +67,17 @@ pub struct Standing {
     pub verified: Option<bool>,
     /// `validUntil`.
     pub valid_until: Option<Timestamp>,
+    /// `verificationMethods`.
+    pub methods: Option<Methods>,
+}
+
+/// How a server would verify a sender (contract 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Methods {
+    /// By the client id alone.
+    pub client_id: bool,
+    /// By a mailed code.
+    pub email: bool,
 }
 
 /// A verification token.

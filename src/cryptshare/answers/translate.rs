@@ -4,7 +4,7 @@
 //! never guessed and never zero. One bad item rejects that item alone.
 
 use super::{
-    Notes, Page, Standing,
+    Methods, Notes, Page, Standing,
     told::{List, Told},
     wire::{
         ApiVersion, BulkItem, Download, FileDownload, FileStatus, Id, ListItem, RecipientStatus,
@@ -72,17 +72,33 @@ pub(super) fn minor(answer: ServerStatus) -> Option<u64> {
 
 /// What GET verification says.
 pub(super) fn standing(answer: VerificationAnswer, notes: &mut Notes) -> Standing {
-    let methods = answer.verification_methods.value().unwrap_or_default();
-    let is_known = |method: &str| {
-        let word = method.replace('_', "");
-        word.eq_ignore_ascii_case("clientid") || word.eq_ignore_ascii_case("email")
-    };
-    let unknown = methods.items.iter().filter(|method| !is_known(method));
-    notes.unknown_verification_methods += unknown.fold(0, |sum, _| sum + 1);
     Standing {
         verified: answer.verified.value(),
         valid_until: answer.valid_until.value(),
+        methods: answer
+            .verification_methods
+            .value()
+            .map(|list| methods(&list, notes)),
     }
+}
+
+/// Both spellings of a method are known (contract, section 8, row 2).
+fn methods(list: &List<Box<str>>, notes: &mut Notes) -> Methods {
+    let mut methods = Methods {
+        client_id: false,
+        email: false,
+    };
+    for word in &list.items {
+        let word = word.replace('_', "");
+        if word.eq_ignore_ascii_case("clientid") {
+            methods.client_id = true;
+        } else if word.eq_ignore_ascii_case("email") {
+            methods.email = true;
+        } else {
+            notes.unknown_verification_methods += 1;
+        }
+    }
+    methods
 }
 
 fn list_item(item: ListItem, notes: &mut Notes) -> Option<Transfer> {

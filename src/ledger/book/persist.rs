@@ -265,7 +265,7 @@ fn presence_row(presence: &Presence) -> rows::Presence {
     let (verified, until) = match verified_until {
         Verification::Unknown => (None, None),
         Verification::Missing => (Some(false), None),
-        Verification::Valid { until } => (Some(true), until),
+        Verification::Valid { until, .. } => (Some(true), until),
     };
     rows::Presence {
         at: moment(presence.at),
@@ -283,6 +283,8 @@ fn presence(row: rows::Presence) -> Result<Presence, Malformed> {
         Some(false) => Verification::Missing,
         Some(true) => Verification::Valid {
             until: optional(row.verified_until)?,
+            // The next round tells.
+            needs_human: false,
         },
     };
     Ok(Presence {

@@ -123,7 +123,10 @@ impl Desk {
         let round = Round {
             failure,
             clock_offset: None,
-            verified_until: Verification::Valid { until: None },
+            verified_until: Verification::Valid {
+                until: None,
+                needs_human: false,
+            },
         };
         self.observe(sender, seconds, Finding::RoundEnded(round));
     }

@@ -179,6 +179,7 @@ fn round_with(offset: f64, until: Option<i64>) -> Finding {
         clock_offset: Some(offset),
         verified_until: Verification::Valid {
             until: until.map(at),
+            needs_human: false,
         },
     })
 }

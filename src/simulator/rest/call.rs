@@ -7,8 +7,10 @@
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
-use super::Refusal;
-use crate::simulator::{Asked, world::World};
+use super::refusal::{
+    MISSING_PARAMETER, NO_VERSION, Refusal, WRONG_PATH, WRONG_TOKEN, WRONG_VALUE,
+};
+use crate::simulator::{asked::Asked, quirk::Quirk, verification::Pair, world::World};
 
 /// The product keys that are known (contract, section 2).
 const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
@@ -21,19 +23,26 @@ pub(super) struct Caller {
     pub(super) client_id: String,
 }
 
+impl Caller {
+    /// Whom tokens and codes are bound to.
+    pub(super) fn pair(&self) -> Pair<'_> {
+        (&self.client_id, &self.address)
+    }
+}
+
 /// Checks headers and address of a call that needs no token.
 pub(super) fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
     check_versions(world, asked)?;
-    let client_id = parameter(asked, "x-cs-clientid", "client-id");
-    let client_id = client_id.ok_or((400, 1002, "Client id is missing."))?;
+    let client_id = asked.parameter("x-cs-clientid", "client-id");
+    let client_id = client_id.ok_or(MISSING_PARAMETER)?;
     let alphanumeric = client_id.bytes().all(|b| b.is_ascii_alphanumeric());
     if !(50..=4000).contains(&client_id.len()) || !alphanumeric {
-        return Err((400, 1004, "Client id has a wrong format."));
+        return Err(WRONG_VALUE);
     }
     let address = percent_decode_str(address).decode_utf8();
     let address = address.unwrap_or_default().into_owned();
     if !is_address(&address) {
-        return Err((400, 1005, "Email address is malformed."));
+        return Err(WRONG_PATH);
     }
     Ok(Caller {
         sender: world.sender(&address),
@@ -52,51 +61,49 @@ fn is_address(text: &str) -> bool {
 }
 
 /// The same, for a call that needs a token.
-pub(super) fn verified(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
+pub(super) fn verified(world: &mut World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
     let caller = caller(world, asked, address)?;
-    match valid_until(world, asked, &caller) {
-        Some(_) => Ok(caller),
-        None => Err((401, 3002, "Verification token is wrong.")),
+    let Some(token) = token_of(asked) else {
+        if world.shows(Quirk::MissingTokenIs400) {
+            return Err(MISSING_PARAMETER);
+        }
+        return Err(WRONG_TOKEN);
+    };
+    if valid_until(world, asked, &caller).is_none() {
+        return Err(WRONG_TOKEN);
     }
+    if world.shows(Quirk::PollingRefreshes) {
+        let now = world.now();
+        world.tokens.refresh(&token, now);
+    }
+    Ok(caller)
+}
+
+/// The token that the caller brings, good or not.
+pub(super) fn token_of(asked: &Asked) -> Option<String> {
+    asked.parameter("x-cs-verificationtoken", "verification-token")
 }
 
 /// The end of the caller's token, if it is good.
 pub(super) fn valid_until(world: &World, asked: &Asked, caller: &Caller) -> Option<Timestamp> {
-    let token = parameter(asked, "x-cs-verificationtoken", "verification-token")?;
-    let pair = (caller.client_id.as_str(), caller.address.as_str());
-    world.tokens.valid_until(&token, pair, world.now())
+    let token = token_of(asked)?;
+    world.tokens.valid_until(&token, caller.pair(), world.now())
 }
 
 /// Checks what every call but `/api/status` must carry.
 pub(super) fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal> {
     let number = |header, query| {
-        let text = parameter(asked, header, query).ok_or((400, 1002, "Version is missing."))?;
-        text.parse::<u32>()
-            .map_err(|_| (400, 1004, "Version is not a number."))
+        let text = asked.parameter(header, query).ok_or(MISSING_PARAMETER)?;
+        text.parse::<u32>().map_err(|_| WRONG_VALUE)
     };
     let major = number("x-cs-majorapiversion", "major-api-version")?;
     let minor = number("x-cs-minimumminorapiversion", "minimum-minor-api-version")?;
-    let key = parameter(asked, "x-cs-productkey", "product-key");
+    let key = asked.parameter("x-cs-productkey", "product-key");
     if !key.is_none_or(|key| PRODUCT_KEYS.contains(&key.as_str())) {
-        return Err((400, 1004, "Product key is unknown."));
+        return Err(WRONG_VALUE);
     }
     if major != 1 || minor > world.api_minor {
-        return Err((404, 2004, "API version is not supported."));
+        return Err(NO_VERSION);
     }
     Ok(())
-}
-
-/// A header or its query twin; an empty one is absent.
-fn parameter(asked: &Asked, header: &str, twin: &str) -> Option<String> {
-    let told = |value: &String| !value.is_empty();
-    let value = asked.headers.get(header).and_then(|v| v.to_str().ok());
-    let value = value.map(str::to_owned).filter(told);
-    value.or_else(|| query(asked, twin).filter(told))
-}
-
-/// A parameter of the query, decoded.
-pub(super) fn query(asked: &Asked, name: &str) -> Option<String> {
-    let pairs = url::form_urlencoded::parse(asked.uri.query()?.as_bytes());
-    let mut named = pairs.filter(|(key, _)| key == name);
-    named.next().map(|(_, value)| value.into_owned())
 }

@@ -8,13 +8,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
-    Refusal,
-    call::{Caller, query},
+    call::Caller,
     fields::{Fields, Unwanted},
+    refusal::{NO_ENTITY, Refusal, WRONG_VALUE},
 };
 use crate::simulator::{
-    Asked,
     answers::{Frame, Viewer},
+    asked::Asked,
     index::Part,
     quirk::Quirk,
     transfer::SimTransfer,
@@ -24,8 +24,6 @@ use crate::simulator::{
 /// The largest page (contract 5.1).
 const LARGEST_PAGE: usize = 100;
 
-const WRONG: Refusal = (400, 1004, "Parameter has a wrong value.");
-
 /// `data` of Transfer Status.
 pub(super) fn status(
     world: &mut World,
@@ -33,12 +31,11 @@ pub(super) fn status(
     caller: &Caller,
     id: &str,
 ) -> Result<Value, Refusal> {
-    let missing = (404, 2003, "Entity does not exist.");
     let id = percent_decode_str(id).decode_utf8_lossy();
-    let position = world.index.find(&id).ok_or(missing)?;
-    let transfer = world.transfers.get(position).ok_or(missing)?;
+    let position = world.index.find(&id).ok_or(NO_ENTITY)?;
+    let transfer = world.transfers.get(position).ok_or(NO_ENTITY)?;
     if Some(transfer.sender) != caller.sender {
-        return Err(missing);
+        return Err(NO_ENTITY);
     }
     let mut frame = Frame {
         viewer: Viewer::Sender(&caller.address),
@@ -133,20 +130,20 @@ impl Wish {
         let paging = Paging::of(world, asked)?;
         let World { quirks, dice, .. } = world;
         let with_processing = quirks.shows(Quirk::ActiveIncludesProcessing, dice);
-        let part = match (query(asked, "active").as_deref(), with_processing) {
+        let part = match (asked.query("active").as_deref(), with_processing) {
             (None, _) => Part::All,
             (Some("true"), false) => Part::Active,
             (Some("true"), true) => Part::Living,
             (Some("false"), false) => Part::Inactive,
             (Some("false"), true) => Part::Ended,
-            (Some(_), _) => return Err(WRONG),
+            (Some(_), _) => return Err(WRONG_VALUE),
         };
-        let fields = match query(asked, "fields") {
+        let fields = match asked.query("fields") {
             None => Fields::of_default(),
-            Some(text) => Fields::parse(&text).ok_or(WRONG)?,
+            Some(text) => Fields::parse(&text).ok_or(WRONG_VALUE)?,
         };
         if !fields.are_known() && quirks.shows(Quirk::UnknownFieldsRefused, dice) {
-            return Err(WRONG);
+            return Err(WRONG_VALUE);
         }
         let unwanted = if quirks.shows(Quirk::UnselectedNull, dice) {
             Unwanted::Null
@@ -174,17 +171,17 @@ struct Paging {
 
 impl Paging {
     fn of(world: &mut World, asked: &Asked) -> Result<Self, Refusal> {
-        let number = |name, default| match query(asked, name) {
+        let number = |name, default| match asked.query(name) {
             None => Ok(default),
             Some(text) => {
                 let number = text.parse::<usize>().ok();
-                number.filter(|number| *number > 0).ok_or(WRONG)
+                number.filter(|number| *number > 0).ok_or(WRONG_VALUE)
             }
         };
         let (page, mut size) = (number("page", 1)?, number("page-size", 10)?);
         if size > LARGEST_PAGE {
             if !world.quirks.shows(Quirk::PageSizeCapped, &mut world.dice) {
-                return Err(WRONG);
+                return Err(WRONG_VALUE);
             }
             size = LARGEST_PAGE;
         }

@@ -1,0 +1,54 @@
+//! A request, read to its end.
+//!
+//! **Invariants.** A header or its query twin; an empty one is absent.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: hyper::Method,
+    pub(super) uri: hyper::Uri,
+    pub(super) headers: hyper::HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Asked {
+    /// `Accept-Language`, or nothing.
+    pub(super) fn language(&self) -> &str {
+        self.header("accept-language").unwrap_or_default()
+    }
+
+    /// A header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A parameter of the query, decoded.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        let pairs = url::form_urlencoded::parse(self.uri.query()?.as_bytes());
+        let mut named = pairs.filter(|(key, _)| key == name);
+        named.next().map(|(_, value)| value.into_owned())
+    }
+
+    /// A header or its query twin.
+    pub(super) fn parameter(&self, header: &str, twin: &str) -> Option<String> {
+        let told = |value: &String| !value.is_empty();
+        let value = self.header(header).map(str::to_owned).filter(told);
+        value.or_else(|| self.query(twin).filter(told))
+    }
+
+    /// The body as JSON; an empty one is an empty object.
+    ///
+    /// # Errors
+    /// If it is no JSON, or not of this shape.
+    pub(super) fn json<T: for<'de> Deserialize<'de>>(&self) -> serde_json::Result<T> {
+        let text: &[u8] = if self.body.is_empty() {
+            b"{}"
+        } else {
+            &self.body
+        };
+        serde_json::from_slice(text)
+    }
+}

@@ -1,0 +1,52 @@
+//! The errors of the contract (section 1.3).
+//!
+//! **Invariants.** Every code stands here once, with the status that it comes
+//! with.
+
+use crate::simulator::reply::Reply;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: u16,
+    code: u64,
+    text: &'static str,
+    /// Seconds to wait.
+    wait: Option<u64>,
+}
+
+pub(super) const MISSING_PARAMETER: Refusal = new(400, 1002, "A required parameter is missing.");
+pub(super) const WRONG_VALUE: Refusal = new(400, 1004, "A parameter has a wrong value.");
+pub(super) const WRONG_PATH: Refusal = new(400, 1005, "A path variable is malformed.");
+pub(super) const NO_ENDPOINT: Refusal = new(404, 1006, "Endpoint does not exist.");
+pub(super) const NO_ENTITY: Refusal = new(404, 2003, "Entity does not exist.");
+pub(super) const NO_VERSION: Refusal = new(404, 2004, "API version is not supported.");
+pub(super) const WRONG_TOKEN: Refusal = new(401, 3002, "Verification token is wrong.");
+pub(super) const WRONG_VERIFICATION: Refusal = new(403, 3002, "Invalid verification data.");
+/// The contract names the status and no code.
+pub(super) const METHOD_IS_OFF: Refusal = new(501, 5000, "The method is not enabled.");
+
+impl Refusal {
+    /// Too many requests at the same time.
+    pub(super) const fn throttled(seconds: u64) -> Self {
+        let mut refusal = new(429, 2007, "Too many requests at the same time.");
+        refusal.wait = Some(seconds);
+        refusal
+    }
+
+    /// The error envelope (contract 1.2), at top level.
+    pub(super) fn reply(self) -> Reply {
+        let mut reply = Reply::error(self.status, self.code, self.text);
+        reply.retry_after = self.wait;
+        reply
+    }
+}
+
+const fn new(status: u16, code: u64, text: &'static str) -> Refusal {
+    Refusal {
+        status,
+        code,
+        text,
+        wait: None,
+    }
+}
