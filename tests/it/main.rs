@@ -11,6 +11,7 @@ mod architecture;
 mod canary;
 mod cli;
 mod config;
+mod disk;
 mod faults;
 mod fuzz;
 mod golden;
