@@ -213,3 +213,6 @@ pub struct Presence {
     /// When the last good round ended.
     pub good_at: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;
