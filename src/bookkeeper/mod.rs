@@ -140,18 +140,15 @@ fn status(ledger: &Ledger, settings: &metrics::Settings, now: Timestamp) -> Stat
     let senders = ledger.books().filter_map(|(id, book)| {
         let view = settings.senders.get(id)?;
         let states = metrics::states(book).map(|(state, count)| (state.label(), count));
-        let failure = book.presence.and_then(|presence| presence.round.failure);
+        let presence = metrics::presence(book, view, settings, now);
+        let failure = presence.and_then(|presence| presence.round.failure);
         Some(SenderStatus {
             server: id.server().to_owned(),
             sender: view.label.clone(),
-            up: book
-                .presence
-                .map(|presence| presence.round.failure.is_none()),
-            last_poll: book.presence.map(|presence| presence.at),
+            up: presence.map(|presence| presence.round.failure.is_none()),
+            last_poll: presence.map(|presence| presence.at),
             failure: failure.map(Reason::label),
-            remedy: book
-                .presence
-                .and_then(|presence| remedy(&presence.round, now)),
+            remedy: presence.and_then(|presence| remedy(&presence.round, now)),
             states: states.collect(),
             is_stale: metrics::is_stale(book, view, settings, now),
         })

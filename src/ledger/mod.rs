@@ -224,4 +224,9 @@ pub struct Presence {
     pub at: Timestamp,
     /// When the last good round ended.
     pub good_at: Option<Timestamp>,
+    /// The last round was in an earlier life, and may be long ago.
+    pub is_restored: bool,
 }
+
+#[cfg(test)]
+mod tests;

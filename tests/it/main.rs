@@ -12,6 +12,7 @@ mod bulk;
 mod canary;
 mod cli;
 mod config;
+mod disk;
 mod faults;
 mod front;
 mod fuzz;

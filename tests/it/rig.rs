@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The longest wait for any condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-/// The exporter.
+/// The exporter's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
 
 /// A child that is killed when it is dropped, and what it wrote.
@@ -57,6 +57,11 @@ impl Process {
         input.write_all(text.as_bytes()).unwrap();
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Every line so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lock().unwrap().clone()
@@ -72,7 +77,7 @@ impl Process {
 
     /// Sends the signal called `name`.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
     }
@@ -253,7 +258,8 @@ impl Exporter {
         Self::spawn(command, config, &[]).await
     }
 
-    async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
+    /// Starts the exporter by a command that takes its arguments.
+    pub async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let file = write(directory.path(), "exporter.toml", config);
         let fixed = [

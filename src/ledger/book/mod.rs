@@ -367,7 +367,12 @@ impl Book {
             None => Some(at),
             Some(_) => before,
         };
-        self.presence = Some(Presence { round, at, good_at });
+        self.presence = Some(Presence {
+            round,
+            at,
+            good_at,
+            is_restored: false,
+        });
     }
 
     /// Folds the reading into its entry. While the entry's baseline is due,

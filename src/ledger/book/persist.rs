@@ -295,6 +295,7 @@ fn presence(row: rows::Presence) -> Result<Presence, Malformed> {
         },
         at: timestamp(row.at)?,
         good_at: optional(row.good_at)?,
+        is_restored: true,
     })
 }
 

@@ -131,6 +131,25 @@ impl Desk {
         self.observe(sender, seconds, Finding::RoundEnded(round));
     }
 
+    /// Stops in order, and begins again with what was kept.
+    fn restart(&mut self, seconds: i64) {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, mut store) =
+            Ledger::open(directory.path(), crate::ledger::IfMissing::Create).unwrap();
+        store.commit(&self.ledger.changes(true)).unwrap();
+        drop(store);
+        let watched = self.settings.senders.keys().cloned();
+        let (ledger, _) = Ledger::open(directory.path(), crate::ledger::IfMissing::Create).unwrap();
+        self.ledger = ledger;
+        self.ledger.watch(
+            ledger::Settings {
+                senders: watched.map(|id| (id, watching(Vec::new()))).collect(),
+                ..ledger::Settings::default()
+            },
+            at(seconds),
+        );
+    }
+
     fn families(&mut self, seconds: i64) -> Vec<Family> {
         gather(&self.ledger, &self.settings, &mut self.places, at(seconds))
     }
