@@ -134,12 +134,11 @@ impl Desk {
     /// Stops in order, and begins again with what was kept.
     fn restart(&mut self, seconds: i64) {
         let directory = tempfile::tempdir().unwrap();
-        let (_, mut store) =
-            Ledger::open(directory.path(), crate::ledger::IfMissing::Create).unwrap();
+        let (_, mut store) = Ledger::open(directory.path(), ledger::IfMissing::Create).unwrap();
         store.commit(&self.ledger.changes(true)).unwrap();
         drop(store);
         let watched = self.settings.senders.keys().cloned();
-        let (ledger, _) = Ledger::open(directory.path(), crate::ledger::IfMissing::Create).unwrap();
+        let (ledger, _) = Ledger::open(directory.path(), ledger::IfMissing::Create).unwrap();
         self.ledger = ledger;
         self.ledger.watch(
             ledger::Settings {

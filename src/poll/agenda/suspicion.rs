@@ -102,11 +102,11 @@ impl Agenda {
         for id in &missing {
             self.push_quick(now, id.clone());
         }
-        let is_in_bulk = |id: &TrackingId| self.watched.get(id).is_some_and(|w| w.is_in_bulk);
-        let held: Vec<_> = held.into_iter().filter(is_in_bulk).collect();
-        for id in &held {
+        let is_in_bulk = |id: &&TrackingId| self.watched.get(id).is_some_and(|w| w.is_in_bulk);
+        let postponed: Vec<_> = held.iter().filter(is_in_bulk).cloned().collect();
+        for id in postponed {
             // Behind the horizon of this round.
-            self.push_regular(self.next_full, id.clone());
+            self.push_regular(self.next_full, id);
         }
         self.suspicion = Some(Suspicion {
             sample: missing.into_iter().collect(),
