@@ -98,7 +98,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             senders: 3,
             transfers: 48,
             activity: 0.0,
-            api_minor: 8,
+            api_minor: 13,
             quirks: Quirks::default(),
             start: Clock::System.now(),
         };
