@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use super::{
     bulk,
+    letter::{Content, Kind, SimFile, SimRecipient, Switch},
+    post,
     quirk::{Quirk, Quirks},
-    transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way},
+    transfer::{SimTransfer, Stage, Way},
 };
-
-/// Whether the recipients of a transfer are to, cc or bcc, in turn.
-const KINDS: [u8; 4] = [0, 0, 1, 2];
 
 /// What an answer needs beside the transfer.
 pub(super) struct Frame<'a> {
@@ -111,62 +110,67 @@ impl Frame<'_> {
     }
 
     /// `data.transfer`: the session's fields (contract 4.2).
-    fn session(&mut self, transfer: &SimTransfer) -> Value {
+    pub(super) fn session(&mut self, transfer: &SimTransfer) -> Value {
         let letter = &transfer.letter;
-        let [to, cc, bcc] = [0, 1, 2].map(|kind| {
-            let own = recipients_of(transfer).filter(|(_, of)| *of == kind);
-            let own = own.filter(|(recipient, _)| self.viewer.sees(recipient));
-            own.map(|(recipient, _)| json!({"mail": recipient.mail}))
-                .collect()
-        });
+        let recipients = self.recipients(transfer);
         let file = |file| self.session_file(transfer, file);
         let files = transfer.files.iter().map(file).collect();
         let is_over = transfer.stage.is_deleted();
-        json!({
+        let mut session = json!({
             "sender": {"name": letter.sender_name, "phone": letter.sender_phone},
-            "recipients": {
-                "to": self.list(transfer, to),
-                "cc": self.list(transfer, cc),
-                "bcc": self.list(transfer, bcc),
-            },
+            "recipients": recipients,
             "files": self.list(transfer, files),
-            "fileChecksumAlgorithm": "SHA256",
+            "fileChecksumAlgorithm": letter.algorithm,
             "expirationDate": date(transfer.expires_at),
             "securityMode": {
                 "name": "ONE_TIME_PASSWORD",
-                "config": {"passwordMode": password_mode(transfer), "password": letter.password},
+                "config": {"passwordMode": letter.mode.word(), "password": letter.password},
             },
             "notificationMessage": {
-                "subject": (!is_over).then_some(&letter.subject),
+                "subject": letter.subject.as_ref().filter(|_| !is_over),
                 "body": letter.body,
             },
-            "senderLanguage": "en",
-            "recipientLanguage": "de",
-            "showFileNames": true,
-            "showZipFileContent": false,
-            "sendDownloadNotifications": true,
-            "sendDownloadSummary": true,
-            "sendRecipientNotification": true,
-            "sendUploadSummary": true,
-            "classificationId": null,
-            "confidentialMessageFileId": null,
-        })
+            "senderLanguage": letter.sender_language,
+            "recipientLanguage": letter.recipient_language,
+            "classificationId": letter.classification,
+            "confidentialMessageFileId": letter.message_file,
+        });
+        if let Some(members) = session.as_object_mut() {
+            let switches = Switch::ALL.map(|switch| (switch.word(), letter.has(switch)));
+            members.extend(switches.map(|(name, is_on)| (name.to_owned(), json!(is_on))));
+        }
+        session
+    }
+
+    fn recipients(&mut self, transfer: &SimTransfer) -> Value {
+        let viewer = self.viewer;
+        let own = |kind| {
+            let seen = transfer.recipients.iter().filter(|r| viewer.sees(r));
+            let own = seen.filter(|recipient| recipient.kind == kind);
+            let own = own.map(|recipient| json!({"mail": recipient.mail}));
+            (kind.word().to_owned(), self.list(transfer, own.collect()))
+        };
+        Value::Object(Kind::ALL.map(own).into_iter().collect())
     }
 
     fn session_file(&self, transfer: &SimTransfer, file: &SimFile) -> Value {
         let is_removed = file.removed.is_some();
         let state = match (is_removed, transfer.stage) {
             (true, _) => "REMOVED",
+            (false, _) if file.content == Content::Awaited => "INITIALIZED",
             (false, Stage::Pending | Stage::Processing) => "UPLOADED",
             (false, _) => "ACTIVE",
         };
-        let href = format!(
-            "/api/users/{}/transfer-sessions/{}/files/{}?password={}",
+        let path = format!(
+            "/api/users/{}/transfer-sessions/{}/files/{}",
             self.viewer.sender(),
             transfer.id,
             file.id,
-            file.password
         );
+        let href = match &file.password {
+            Some(password) => format!("{path}?password={password}"),
+            None => path,
+        };
         json!({
             "id": file.id,
             "fileName": file.name,
@@ -187,20 +191,10 @@ impl Frame<'_> {
         json!({
             "mail": recipient.mail,
             "id": recipient.id,
-            "downloadUrl": self.download_url(transfer, recipient),
+            "downloadUrl": post::download_url(self.base_url, &transfer.letter, recipient),
             "notificationFailed": recipient.notification_failed,
             "fileDownloads": self.list(transfer, downloads),
         })
-    }
-
-    /// With the password only where the recipient needs none (contract 4.1).
-    fn download_url(&self, transfer: &SimTransfer, recipient: &SimRecipient) -> String {
-        let url = format!("{}/download?id={}", self.base_url, recipient.id);
-        if password_mode(transfer) == "NONE" {
-            format!("{url}&password={}", recipient.password)
-        } else {
-            url
-        }
     }
 
     /// A list in any order, or null where that is the quirk. Once a transfer
@@ -211,20 +205,6 @@ impl Frame<'_> {
         }
         items.shuffle(self.dice);
         Value::Array(items)
-    }
-}
-
-/// The recipients of a transfer, each with its kind.
-fn recipients_of(transfer: &SimTransfer) -> impl Iterator<Item = (&SimRecipient, u8)> {
-    transfer.recipients.iter().zip(KINDS.into_iter().cycle())
-}
-
-/// The password mode of a transfer: each comes, by the last letter of its id.
-fn password_mode(transfer: &SimTransfer) -> &'static str {
-    match transfer.id.bytes().last().unwrap_or_default() % 3 {
-        0 => "NONE",
-        1 => "GENERATED",
-        _ => "MANUAL",
     }
 }
 

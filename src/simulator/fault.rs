@@ -24,7 +24,7 @@ use super::reply::Reply;
 use crate::net::Body;
 
 /// The endpoints that a fault may be for, as they are counted.
-const ENDPOINTS: [&str; 10] = [
+const ENDPOINTS: [&str; 13] = [
     "clients",
     "api_status",
     "verification",
@@ -34,6 +34,9 @@ const ENDPOINTS: [&str; 10] = [
     "sent_transfers",
     "received_transfers",
     "transfer_status",
+    "transfer_policy",
+    "transfer_sessions",
+    "password",
     "other",
 ];
 

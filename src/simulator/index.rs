@@ -73,7 +73,7 @@ impl Index {
         received.map_or(&[], Vec::as_slice)
     }
 
-    /// The active ones, in no meaningful order.
+    /// The active ones to which things happen by chance, in no meaningful order.
     pub(super) fn active(&self) -> &[usize] {
         &self.active.items
     }
@@ -100,7 +100,8 @@ impl Index {
 
     /// Takes in what has become of a transfer.
     pub(super) fn update(&mut self, position: usize, transfer: &SimTransfer) {
-        let is_active = transfer.stage == Stage::Active && !transfer.forgotten;
+        let lives_by_chance = transfer.stage == Stage::Active && !transfer.is_of_client();
+        let is_active = lives_by_chance && !transfer.forgotten;
         self.active.put(position, is_active);
         self.schedule(position, transfer.due());
         for part in Part::ALL {

@@ -14,13 +14,18 @@ mod bulk;
 mod control;
 mod fault;
 mod index;
+mod letter;
 mod life;
 mod mailbox;
 mod names;
+mod policy;
+mod post;
 mod quirk;
 mod reply;
 mod rest;
+mod scan;
 mod secrets;
+mod session;
 mod time;
 mod totals;
 mod transfer;
@@ -48,6 +53,9 @@ use world::World;
 
 /// A larger request body is refused.
 const REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The same for the content of a file, which is kept in memory.
+const CONTENT_BYTES: usize = 256 * 1024 * 1024;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -137,7 +145,13 @@ impl Simulator {
 
 async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, REQUEST_BYTES).collect().await {
+    let is_content = head.method == hyper::Method::PUT && head.uri.path().ends_with("/content");
+    let most = if is_content {
+        CONTENT_BYTES
+    } else {
+        REQUEST_BYTES
+    };
+    let body = match Limited::new(body, most).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return reply::Reply::error(400, 1004, "Unreadable body.").into_response(),
     };

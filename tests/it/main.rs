@@ -24,6 +24,7 @@ mod process;
 mod properties;
 mod restart;
 mod rig;
+mod send;
 mod stranger;
 mod truth;
 mod verification;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::refusal::{
-    MISSING_PARAMETER, NO_VERSION, Refusal, WRONG_PATH, WRONG_TOKEN, WRONG_VALUE,
+    MISSING_PARAMETER, NO_VERSION, NOT_LICENSED, Refusal, WRONG_PATH, WRONG_TOKEN, WRONG_VALUE,
 };
 use crate::simulator::{asked::Asked, quirk::Quirk, verification::Pair, world::World};
 
@@ -30,15 +30,21 @@ impl Caller {
     }
 }
 
-/// Checks headers and address of a call that needs no token.
-pub(super) fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
-    check_versions(world, asked)?;
+/// The client id of a call that needs one.
+pub(super) fn client_id(asked: &Asked) -> Result<String, Refusal> {
     let client_id = asked.parameter("x-cs-clientid", "client-id");
     let client_id = client_id.ok_or(MISSING_PARAMETER)?;
     let alphanumeric = client_id.bytes().all(|b| b.is_ascii_alphanumeric());
     if !(50..=4000).contains(&client_id.len()) || !alphanumeric {
         return Err(WRONG_VALUE);
     }
+    Ok(client_id)
+}
+
+/// Checks headers and address of a call that needs no token.
+pub(super) fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
+    check_versions(world, asked)?;
+    let client_id = client_id(asked)?;
     let address = percent_decode_str(address).decode_utf8();
     let address = address.unwrap_or_default().into_owned();
     if !is_address(&address) {
@@ -51,7 +57,8 @@ pub(super) fn caller(world: &World, asked: &Asked, address: &str) -> Result<Call
     })
 }
 
-fn is_address(text: &str) -> bool {
+/// Whether it could be an email address.
+pub(super) fn is_address(text: &str) -> bool {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '%' | '"');
     let good = |(local, host): (&str, &str)| {
         let dotted = host.contains('.') && !host.starts_with('.') && !host.ends_with('.');
@@ -104,6 +111,9 @@ pub(super) fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal
     }
     if major != 1 || minor > world.api_minor {
         return Err(NO_VERSION);
+    }
+    if !world.policy.licensed {
+        return Err(NOT_LICENSED);
     }
     Ok(())
 }

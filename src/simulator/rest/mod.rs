@@ -4,9 +4,12 @@
 //! puts it.
 
 mod call;
+mod edit;
 mod fields;
 mod lists;
+mod password;
 mod refusal;
+mod sessions;
 mod verification;
 
 use hyper::Method;
@@ -19,6 +22,9 @@ use refusal::{NO_ENDPOINT, Refusal};
 /// The first minor version with `sent-transfers` and `received-transfers`; in
 /// an older one the words are looked up as a tracking id (contract 5.2).
 const BULK: u32 = 12;
+
+/// The first minor version in which a transfer can be revoked.
+const REVOKE: u32 = 10;
 
 /// The first minor version with `/api/status` (contract, section 2).
 const API_STATUS: u32 = 13;
@@ -47,6 +53,9 @@ fn endpoint(segments: &[&str], minor: u32) -> &'static str {
         ["api", "users", _, "verification"] => "verification",
         ["api", "users", _, "verification", "code", "email"] => "verification_code",
         ["api", "users", _, "verification", "token"] => "verification_token",
+        ["api", "users", _, "transfer-policy"] => "transfer_policy",
+        ["api", "users", _, "transfer-sessions", ..] => "transfer_sessions",
+        ["api", "password", ..] => "password",
         ["api", "users", _, "transfers"] => "transfers",
         ["api", "users", _, "transfers", "sent-transfers"] if minor >= BULK => "sent_transfers",
         ["api", "users", _, "transfers", "received-transfers"] if minor >= BULK => {
@@ -80,6 +89,23 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Reply, R
                 (&Method::POST, ["token"]) => verification::token(world, asked, &caller),
                 _ => Err(NO_ENDPOINT),
             }
+        }
+        ["api", "users", address, "transfer-policy"] if asked.method == Method::POST => {
+            let caller = verified(world, asked, address)?;
+            sessions::policy(world, asked, &caller).map(|policy| Reply::data(&policy))
+        }
+        ["api", "users", address, "transfer-sessions", rest @ ..] => {
+            let caller = verified(world, asked, address)?;
+            sessions::route(world, asked, &caller, rest)
+        }
+        ["api", "password", rest @ ..] => {
+            password::route(world, asked, rest).map(|told| Reply::data(&told))
+        }
+        ["api", "users", address, "transfers", id]
+            if asked.method == Method::PATCH && world.api_minor >= REVOKE =>
+        {
+            let caller = verified(world, asked, address)?;
+            edit::revoke(world, asked, &caller, id)
         }
         ["api", "users", address, "transfers", rest @ ..] if get => {
             let caller = verified(world, asked, address)?;

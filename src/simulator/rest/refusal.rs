@@ -21,6 +21,14 @@ pub(super) const WRONG_PATH: Refusal = new(400, 1005, "A path variable is malfor
 pub(super) const NO_ENDPOINT: Refusal = new(404, 1006, "Endpoint does not exist.");
 pub(super) const NO_ENTITY: Refusal = new(404, 2003, "Entity does not exist.");
 pub(super) const NO_VERSION: Refusal = new(404, 2004, "API version is not supported.");
+pub(super) const AGAINST_RULES: Refusal = new(409, 2001, "Values violate the transfer rules.");
+pub(super) const NOT_LICENSED: Refusal = new(403, 3001, "Product not licensed.");
+pub(super) const SENDER_DENIED: Refusal = new(403, 3010, "Sender is rejected by the policy.");
+pub(super) const RECIPIENT_DENIED: Refusal = new(
+    403,
+    3011,
+    "Sender and recipient are rejected by the policy.",
+);
 pub(super) const WRONG_TOKEN: Refusal = new(401, 3002, "Verification token is wrong.");
 pub(super) const WRONG_VERIFICATION: Refusal = new(403, 3002, "Invalid verification data.");
 /// The contract names the status and no code.
