@@ -24,7 +24,7 @@ use super::reply::Reply;
 use crate::net::Body;
 
 /// The endpoints that a fault may be for, as they are counted.
-const ENDPOINTS: [&str; 13] = [
+const ENDPOINTS: [&str; 17] = [
     "clients",
     "api_status",
     "verification",
@@ -37,6 +37,10 @@ const ENDPOINTS: [&str; 13] = [
     "transfer_policy",
     "transfer_sessions",
     "password",
+    "downloads",
+    "products",
+    "logs",
+    "emails",
     "other",
 ];
 

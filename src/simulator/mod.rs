@@ -9,10 +9,12 @@
 //! computed.
 
 mod answers;
+mod archive;
 mod asked;
 mod bulk;
 mod control;
 mod fault;
+mod guard;
 mod index;
 mod letter;
 mod life;

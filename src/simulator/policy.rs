@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::letter::PasswordMode;
+use super::{guard::Protection, letter::PasswordMode};
 
 /// The first minor version whose policy tells of file types.
 const FILE_TYPES: u32 = 11;
@@ -25,6 +25,8 @@ pub(super) struct Policy {
     /// Endings of files that are removed.
     pub(super) denied_file_types: Vec<String>,
     pub(super) min_password_length: usize,
+    /// Against guessed passwords.
+    pub(super) protection: Protection,
     /// Whether clients may send their logs.
     pub(super) remote_logging: bool,
 }
@@ -39,6 +41,7 @@ impl Default for Policy {
             max_total_bytes: 2 * 1024 * 1024 * 1024,
             denied_file_types: vec!["exe".to_owned()],
             min_password_length: 8,
+            protection: Protection::default(),
             remote_logging: false,
         }
     }

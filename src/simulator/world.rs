@@ -15,6 +15,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use super::{
     Scenario,
     fault::Faults,
+    guard::Guard,
     index::Index,
     letter::{Content, Kind, SimFile, SimRecipient},
     mailbox::Mailboxes,
@@ -49,6 +50,7 @@ pub(super) struct World {
     pub(super) tokens: Tokens,
     pub(super) mailboxes: Mailboxes,
     pub(super) policy: Policy,
+    pub(super) guard: Guard,
     pub(super) sessions: Sessions,
     pub(super) faults: Faults,
     pub(super) quirks: Quirks,
@@ -106,6 +108,7 @@ impl World {
             gate: Gate::default(),
             mailboxes: Mailboxes::default(),
             policy: Policy::default(),
+            guard: Guard::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
             quirks: scenario.quirks.clone(),

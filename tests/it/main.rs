@@ -22,6 +22,7 @@ mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
+mod receive;
 mod restart;
 mod rig;
 mod send;

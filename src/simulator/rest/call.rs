@@ -13,7 +13,7 @@ use super::refusal::{
 use crate::simulator::{asked::Asked, quirk::Quirk, verification::Pair, world::World};
 
 /// The product keys that are known (contract, section 2).
-const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
+pub(super) const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
 
 /// Who asks.
 pub(super) struct Caller {

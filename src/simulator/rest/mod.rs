@@ -4,10 +4,13 @@
 //! puts it.
 
 mod call;
+mod downloads;
 mod edit;
+mod emails;
 mod fields;
 mod lists;
 mod password;
+mod products;
 mod refusal;
 mod sessions;
 mod verification;
@@ -16,15 +19,16 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{asked::Asked, fault::Fault, names, reply::Reply, world::World};
-use call::{caller, check_versions, verified};
+use call::{Caller, caller, check_versions, verified};
 use refusal::{NO_ENDPOINT, Refusal};
 
 /// The first minor version with `sent-transfers` and `received-transfers`; in
 /// an older one the words are looked up as a tracking id (contract 5.2).
 const BULK: u32 = 12;
 
-/// The first minor version in which a transfer can be revoked.
-const REVOKE: u32 = 10;
+/// The first minor version in which a transfer can be revoked, and in which the texts
+/// of mails can be had.
+const REVOCATION: u32 = 10;
 
 /// The first minor version with `/api/status` (contract, section 2).
 const API_STATUS: u32 = 13;
@@ -56,6 +60,10 @@ fn endpoint(segments: &[&str], minor: u32) -> &'static str {
         ["api", "users", _, "transfer-policy"] => "transfer_policy",
         ["api", "users", _, "transfer-sessions", ..] => "transfer_sessions",
         ["api", "password", ..] => "password",
+        ["api", "transfers", ..] => "downloads",
+        ["api", "products", ..] => "products",
+        ["api", "logs"] => "logs",
+        ["api", "users", _, "transfers", _, "emails", ..] => "emails",
         ["api", "users", _, "transfers"] => "transfers",
         ["api", "users", _, "transfers", "sent-transfers"] if minor >= BULK => "sent_transfers",
         ["api", "users", _, "transfers", "received-transfers"] if minor >= BULK => {
@@ -90,35 +98,48 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Reply, R
                 _ => Err(NO_ENDPOINT),
             }
         }
-        ["api", "users", address, "transfer-policy"] if asked.method == Method::POST => {
+        ["api", "users", address, rest @ ..] => {
             let caller = verified(world, asked, address)?;
-            sessions::policy(world, asked, &caller).map(|policy| Reply::data(&policy))
-        }
-        ["api", "users", address, "transfer-sessions", rest @ ..] => {
-            let caller = verified(world, asked, address)?;
-            sessions::route(world, asked, &caller, rest)
+            of_user(world, asked, &caller, rest)
         }
         ["api", "password", rest @ ..] => {
             password::route(world, asked, rest).map(|told| Reply::data(&told))
         }
-        ["api", "users", address, "transfers", id]
-            if asked.method == Method::PATCH && world.api_minor >= REVOKE =>
-        {
-            let caller = verified(world, asked, address)?;
-            edit::revoke(world, asked, &caller, id)
-        }
-        ["api", "users", address, "transfers", rest @ ..] if get => {
-            let caller = verified(world, asked, address)?;
-            let with_bulk = world.api_minor >= BULK;
-            let data = match rest {
-                [] => lists::short(world, asked, &caller),
-                ["sent-transfers"] if with_bulk => lists::sent(world, asked, &caller),
-                ["received-transfers"] if with_bulk => lists::received(world, asked, &caller),
-                [id] => lists::status(world, asked, &caller, id),
-                _ => Err(NO_ENDPOINT),
-            };
-            data.map(|data| Reply::data(&data))
-        }
+        ["api", "transfers", rest @ ..] => downloads::route(world, asked, rest),
+        ["api", "products", rest @ ..] => products::route(world, asked, rest),
+        ["api", "logs"] if asked.method == Method::POST => products::logs(world, asked),
         _ => Err(NO_ENDPOINT),
     }
+}
+
+/// Answers what needs a token of the user.
+fn of_user(
+    world: &mut World,
+    asked: &Asked,
+    caller: &Caller,
+    rest: &[&str],
+) -> Result<Reply, Refusal> {
+    let (minor, with_bulk) = (world.api_minor, world.api_minor >= BULK);
+    let data = match (&asked.method, rest) {
+        (&Method::GET, ["transfers"]) => lists::short(world, asked, caller),
+        (&Method::GET, ["transfers", "sent-transfers"]) if with_bulk => {
+            lists::sent(world, asked, caller)
+        }
+        (&Method::GET, ["transfers", "received-transfers"]) if with_bulk => {
+            lists::received(world, asked, caller)
+        }
+        (&Method::GET, ["transfers", id]) => lists::status(world, asked, caller, id),
+        (&Method::POST, ["transfer-policy"]) => sessions::policy(world, asked, caller),
+        (&Method::PATCH, ["transfers", id]) if minor >= REVOCATION => {
+            return edit::revoke(world, asked, caller, id);
+        }
+        (&Method::POST, ["transfers", id, "emails", kind @ ..]) if minor >= REVOCATION => {
+            return emails::route(world, caller, id, kind);
+        }
+        (_, ["transfer-sessions", below @ ..]) => {
+            return sessions::route(world, asked, caller, below);
+        }
+        _ => Err(NO_ENDPOINT),
+    };
+    data.map(|data| Reply::data(&data))
 }

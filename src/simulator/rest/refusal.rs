@@ -29,6 +29,12 @@ pub(super) const RECIPIENT_DENIED: Refusal = new(
     3011,
     "Sender and recipient are rejected by the policy.",
 );
+pub(super) const WRONG_PASSWORD: Refusal = new(401, 3003, "Wrong transfer password.");
+pub(super) const LOCKED: Refusal = new(403, 2005, "Entity is locked.");
+pub(super) const DELETED_NOW: Refusal = new(410, 2006, "Transfer is deleted with this request.");
+pub(super) const LOGGING_IS_OFF: Refusal = new(403, 3004, "Remote logging is not permitted.");
+pub(super) const WRONG_PACK: Refusal = new(404, 1005, "Language pack id is malformed.");
+pub(super) const INTERNAL: Refusal = new(500, 5000, "Internal error.");
 pub(super) const WRONG_TOKEN: Refusal = new(401, 3002, "Verification token is wrong.");
 pub(super) const WRONG_VERIFICATION: Refusal = new(403, 3002, "Invalid verification data.");
 /// The contract names the status and no code.
