@@ -62,22 +62,22 @@ impl Frame<'_> {
         json!({
             "transfer": self.session(transfer),
             "status": {
-                "state": transfer.stage.word(),
+                "state": self.word(transfer.stage.word()),
                 "warnings": transfer.warns(),
                 "emlCreationFailed": transfer.eml_failed,
                 "sender": {
                     "email": self.viewer.sender(),
                     "notificationFailed": transfer.sender_notification_failed,
                 },
-                "files": self.list(transfer, files),
-                "recipients": self.list(transfer, recipients),
+                "files": self.status_list(transfer, files),
+                "recipients": self.status_list(transfer, recipients),
             },
         })
     }
 
     /// One item of the 1.8 list, its recipients in the short form.
     pub(super) fn list_item(&mut self, transfer: &SimTransfer) -> Value {
-        let is_full = self.quirks.shows(Quirk::FullListRecipients, self.dice);
+        let is_full = self.shows(Quirk::FullListRecipients);
         let recipient = |recipient: &SimRecipient| {
             if is_full {
                 return self.recipient_status(transfer, recipient);
@@ -87,8 +87,8 @@ impl Frame<'_> {
         let recipients = transfer.recipients.iter().map(recipient).collect();
         json!({
             "trackingId": transfer.id,
-            "state": transfer.stage.word(),
-            "recipients": self.list(transfer, recipients),
+            "state": self.word(transfer.stage.word()),
+            "recipients": self.status_list(transfer, recipients),
             "href": format!("/api/users/{}/transfers/{}", self.viewer.sender(), transfer.id),
         })
     }
@@ -103,7 +103,7 @@ impl Frame<'_> {
         if matches!(self.viewer, Viewer::Recipient { .. }) {
             bulk::strip(&mut item);
         }
-        if self.quirks.shows(Quirk::BulkWithoutLists, self.dice) {
+        if self.shows(Quirk::BulkWithoutLists) {
             bulk::thin(&mut item);
         }
         item
@@ -120,8 +120,8 @@ impl Frame<'_> {
             "sender": {"name": letter.sender_name, "phone": letter.sender_phone},
             "recipients": recipients,
             "files": self.list(transfer, files),
-            "fileChecksumAlgorithm": letter.algorithm,
-            "expirationDate": date(transfer.expires_at),
+            "fileChecksumAlgorithm": self.algorithm(&letter.algorithm),
+            "expirationDate": self.expiration(transfer.expires_at),
             "securityMode": {
                 "name": "ONE_TIME_PASSWORD",
                 "config": {"passwordMode": letter.mode.word(), "password": letter.password},
@@ -182,9 +182,14 @@ impl Frame<'_> {
     }
 
     fn recipient_status(&mut self, transfer: &SimTransfer, recipient: &SimRecipient) -> Value {
-        let downloads = transfer.files.iter().enumerate().map(|(index, file)| {
+        let without_removed = self.shows(Quirk::RemovedFilesUnlisted);
+        let files = transfer.files.iter().enumerate();
+        let files = files.filter(|(_, file)| !without_removed || file.removed.is_none());
+        let downloads = files.map(|(index, file)| {
             let of_file = recipient.retrievals.iter().filter(|(at, ..)| *at == index);
-            let entries = of_file.map(retrieval).collect();
+            let entries = of_file
+                .map(|(_, way, at)| self.retrieval(*way, *at))
+                .collect();
             json!({"id": file.id, "downloads": self.list(transfer, entries)})
         });
         let downloads = downloads.collect();
@@ -200,11 +205,69 @@ impl Frame<'_> {
     /// A list in any order, or null where that is the quirk. Once a transfer
     /// has ended its lists are told: nothing would bring them back.
     fn list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
-        if transfer.stage.lives() && self.quirks.shows(Quirk::NullLists, self.dice) {
+        if transfer.stage.lives() && self.shows(Quirk::NullLists) {
             return Value::Null;
         }
         items.shuffle(self.dice);
         Value::Array(items)
+    }
+
+    /// The same for what is told of the status, which may have nothing in it
+    /// before processing has ended.
+    fn status_list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
+        if transfer.stage == Stage::Processing && self.shows(Quirk::EmptyWhileProcessing) {
+            items.clear();
+        }
+        self.list(transfer, items)
+    }
+
+    /// Whether `quirk` shows this time.
+    fn shows(&mut self, quirk: Quirk) -> bool {
+        self.quirks.shows(quirk, self.dice)
+    }
+
+    fn retrieval(&mut self, way: Way, at: Timestamp) -> Value {
+        json!({"downloadDate": self.date(at), "retrievalMethod": self.word(way.word())})
+    }
+
+    /// A word of an enum, in the casing of the server.
+    fn word(&mut self, word: &str) -> String {
+        let mut letters = word.chars();
+        if self.shows(Quirk::LowerWords) {
+            return word.to_lowercase();
+        }
+        match letters
+            .next()
+            .filter(|_| self.shows(Quirk::CapitalizedWords))
+        {
+            Some(first) => format!("{first}{}", letters.as_str().to_lowercase()),
+            None => word.to_owned(),
+        }
+    }
+
+    fn date(&mut self, at: Timestamp) -> String {
+        if self.shows(Quirk::DatesInUtc) {
+            return format!("{at:.0}");
+        }
+        let local = Offset::constant(2).to_datetime(at);
+        if self.shows(Quirk::DatesWithFraction) {
+            return format!("{local:.3}+02:00");
+        }
+        if self.shows(Quirk::DatesWithCompactZone) {
+            return format!("{local:.0}+0200");
+        }
+        date(at)
+    }
+
+    fn expiration(&mut self, at: Timestamp) -> Option<String> {
+        (!self.shows(Quirk::NullExpiration)).then(|| self.date(at))
+    }
+
+    fn algorithm(&mut self, name: &str) -> String {
+        if self.shows(Quirk::DashedAlgorithm) {
+            return name.replacen("SHA", "SHA-", 1).replace("--", "-");
+        }
+        name.to_owned()
     }
 }
 
@@ -227,10 +290,6 @@ fn file_status(file: &SimFile, language: &str) -> Value {
         "removed": file.removed.is_some(),
         "removalCause": cause,
     })
-}
-
-fn retrieval((_, way, at): &(usize, Way, Timestamp)) -> Value {
-    json!({"downloadDate": date(*at), "retrievalMethod": way.word()})
 }
 
 /// `2020-10-09T11:51:46+02:00` (contract 4.3).

@@ -53,6 +53,11 @@ impl Sessions {
         session.filter(|session| Some(session.transfer.sender) == sender)
     }
 
+    /// What is being put together under this id.
+    pub(super) fn pending(&self, id: &str) -> Option<&SimTransfer> {
+        self.0.get(id).map(|session| &session.transfer)
+    }
+
     /// Ends a session.
     pub(super) fn take(&mut self, id: &str) -> Option<Session> {
         self.0.remove(id)
@@ -83,12 +88,13 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
     let sender = world.enlist(&opening.address);
     let days = i64::from(world.policy.max_retention_days);
     let kept = SignedDuration::from_hours(24 * days);
+    let id_at = world.id_date(now);
     let dice = &mut world.dice;
     let recipients = opening.recipients.into_iter();
     let recipients = recipients.map(|(kind, mail)| new_recipient(kind, mail, dice));
     let transfer = SimTransfer {
         recipients: recipients.collect(),
-        id: names::tracking_id(now, dice),
+        id: names::tracking_id(id_at, dice),
         sender,
         stage: Stage::Pending,
         passed: BTreeSet::new(),

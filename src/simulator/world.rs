@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -163,6 +163,15 @@ impl World {
         self.quirks.shows(quirk, &mut self.dice)
     }
 
+    /// The date that a tracking id begins with.
+    pub(super) fn id_date(&mut self, at: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_hours(2);
+        let local = at.checked_add(ahead).ok();
+        local
+            .filter(|_| self.shows(Quirk::LocalTrackingIds))
+            .unwrap_or(at)
+    }
+
     /// Begins the totals anew.
     pub(super) fn mark(&mut self) {
         self.totals = vec![Totals::zero(); self.senders.len()];
@@ -171,6 +180,7 @@ impl World {
 
     /// Creates a transfer; the answer is its position.
     pub(super) fn create(&mut self, plan: Plan, at: Timestamp) -> usize {
+        let id_at = self.id_date(at);
         let rng = &mut self.rng;
         let file = |(name, size), rng: &mut StdRng| SimFile {
             id: names::alphanumeric(10, rng),
@@ -188,7 +198,7 @@ impl World {
         let transfer = SimTransfer {
             files,
             recipients: recipients.collect(),
-            id: names::tracking_id(at, &mut self.rng),
+            id: names::tracking_id(id_at, &mut self.rng),
             letter: names::letter(&mut self.rng),
             sender: plan.sender,
             stage: plan.stage,

@@ -22,6 +22,7 @@ mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
+mod quirks;
 mod receive;
 mod restart;
 mod rig;

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::refusal::{
-    MISSING_PARAMETER, NO_VERSION, NOT_LICENSED, Refusal, WRONG_PATH, WRONG_TOKEN, WRONG_VALUE,
+    MISSING_PARAMETER, NO_VERSION, NO_VERSION_406, NOT_LICENSED, Refusal, WRONG_PATH, WRONG_TOKEN,
+    WRONG_VALUE,
 };
 use crate::simulator::{asked::Asked, quirk::Quirk, verification::Pair, world::World};
 
@@ -42,7 +43,7 @@ pub(super) fn client_id(asked: &Asked) -> Result<String, Refusal> {
 }
 
 /// Checks headers and address of a call that needs no token.
-pub(super) fn caller(world: &World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
+pub(super) fn caller(world: &mut World, asked: &Asked, address: &str) -> Result<Caller, Refusal> {
     check_versions(world, asked)?;
     let client_id = client_id(asked)?;
     let address = percent_decode_str(address).decode_utf8();
@@ -98,7 +99,7 @@ pub(super) fn valid_until(world: &World, asked: &Asked, caller: &Caller) -> Opti
 }
 
 /// Checks what every call but `/api/status` must carry.
-pub(super) fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal> {
+pub(super) fn check_versions(world: &mut World, asked: &Asked) -> Result<(), Refusal> {
     let number = |header, query| {
         let text = asked.parameter(header, query).ok_or(MISSING_PARAMETER)?;
         text.parse::<u32>().map_err(|_| WRONG_VALUE)
@@ -110,6 +111,9 @@ pub(super) fn check_versions(world: &World, asked: &Asked) -> Result<(), Refusal
         return Err(WRONG_VALUE);
     }
     if major != 1 || minor > world.api_minor {
+        if world.shows(Quirk::VersionIs406) {
+            return Err(NO_VERSION_406);
+        }
         return Err(NO_VERSION);
     }
     if !world.policy.licensed {

@@ -17,6 +17,7 @@ use crate::simulator::{
     letter::{Letter, PasswordMode, Switch},
     mailbox::Kind,
     names, post,
+    quirk::Quirk,
     reply::Reply,
     scan,
     transfer::{Happening, Stage},
@@ -246,5 +247,6 @@ pub(super) fn revoke(
     if options.notify_recipients != Some(false) {
         post::to_recipients(world, position, Kind::Revocation, now);
     }
-    Ok(Reply::empty(200))
+    let is_204 = world.shows(Quirk::RevokeIs204);
+    Ok(Reply::empty(if is_204 { 204 } else { 200 }))
 }

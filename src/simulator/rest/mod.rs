@@ -18,7 +18,7 @@ mod verification;
 use hyper::Method;
 use serde_json::json;
 
-use super::{asked::Asked, fault::Fault, names, reply::Reply, world::World};
+use super::{asked::Asked, bulk, fault::Fault, names, quirk::Quirk, reply::Reply, world::World};
 use call::{Caller, caller, check_versions, verified};
 use refusal::{NO_ENDPOINT, Refusal};
 
@@ -33,6 +33,9 @@ const REVOCATION: u32 = 10;
 /// The first minor version with `/api/status` (contract, section 2).
 const API_STATUS: u32 = 13;
 
+/// What is counted for a path that no version has.
+const NOWHERE: &str = "other";
+
 /// Answers a request of the REST API; a fault may spoil the answer.
 pub(super) fn answer(world: &mut World, asked: &Asked) -> (Reply, Option<Fault>) {
     let path = asked.uri.path().to_owned();
@@ -43,7 +46,11 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> (Reply, Option<Fault>)
     if fault.as_ref().is_some_and(Fault::expires_tokens) {
         world.tokens.reset();
     }
-    let result = route(world, asked, &segments);
+    let result = if endpoint == NOWHERE {
+        Err(NO_ENDPOINT)
+    } else {
+        route(world, asked, &segments)
+    };
     let mut reply = result.unwrap_or_else(Refusal::reply);
     reply.date = Some(world.now());
     (reply, fault)
@@ -70,7 +77,7 @@ fn endpoint(segments: &[&str], minor: u32) -> &'static str {
             "received_transfers"
         }
         ["api", "users", _, "transfers", _] => "transfer_status",
-        _ => "other",
+        _ => NOWHERE,
     }
 }
 
@@ -80,6 +87,9 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Result<Reply, R
         ["api", "status"] if get && world.api_minor >= API_STATUS => {
             let versions = json!([{"major": 1, "minor": world.api_minor}]);
             let status = json!({"apiVersions": {"uiApiVersions": versions}});
+            if world.shows(Quirk::WrappedStatus) {
+                return Ok(Reply::data(&status));
+            }
             Ok(Reply::json(200, &status))
         }
         ["api", "clients"] if get => {
@@ -141,5 +151,12 @@ fn of_user(
         }
         _ => Err(NO_ENDPOINT),
     };
-    data.map(|data| Reply::data(&data))
+    let mut data = data?;
+    if world.shows(Quirk::NullsAbsent) {
+        bulk::without_nulls(&mut data);
+    }
+    if world.shows(Quirk::NewMembers) {
+        bulk::with_more(&mut data);
+    }
+    Ok(Reply::data(&data))
 }

@@ -26,7 +26,7 @@ const PACKS: [(&str, &str, u32); 3] = [
 ];
 
 /// Answers below `/api/products`.
-pub(super) fn route(world: &World, asked: &Asked, rest: &[&str]) -> Result<Reply, Refusal> {
+pub(super) fn route(world: &mut World, asked: &Asked, rest: &[&str]) -> Result<Reply, Refusal> {
     check_versions(world, asked)?;
     client_id(asked)?;
     let [key, below @ ..] = rest else {
@@ -65,7 +65,7 @@ pub(super) fn route(world: &World, asked: &Asked, rest: &[&str]) -> Result<Reply
 }
 
 /// Takes log entries of a client, and forgets them.
-pub(super) fn logs(world: &World, asked: &Asked) -> Result<Reply, Refusal> {
+pub(super) fn logs(world: &mut World, asked: &Asked) -> Result<Reply, Refusal> {
     check_versions(world, asked)?;
     client_id(asked)?;
     if !world.policy.remote_logging {

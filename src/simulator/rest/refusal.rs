@@ -35,6 +35,7 @@ pub(super) const DELETED_NOW: Refusal = new(410, 2006, "Transfer is deleted with
 pub(super) const LOGGING_IS_OFF: Refusal = new(403, 3004, "Remote logging is not permitted.");
 pub(super) const WRONG_PACK: Refusal = new(404, 1005, "Language pack id is malformed.");
 pub(super) const INTERNAL: Refusal = new(500, 5000, "Internal error.");
+pub(super) const NO_VERSION_406: Refusal = new(406, 2004, "API version is not supported.");
 pub(super) const WRONG_TOKEN: Refusal = new(401, 3002, "Verification token is wrong.");
 pub(super) const WRONG_VERIFICATION: Refusal = new(403, 3002, "Invalid verification data.");
 /// The contract names the status and no code.

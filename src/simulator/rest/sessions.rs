@@ -20,6 +20,7 @@ use crate::simulator::{
     answers::{Frame, Viewer},
     asked::Asked,
     letter::{Content, Kind},
+    quirk::Quirk,
     reply::Reply,
     session::{self, Opening, Session},
     world::World,
@@ -227,9 +228,10 @@ fn finalize(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Resu
 }
 
 /// 201 with the absolute URL of `place`, as the client names this server.
-fn created(world: &World, asked: &Asked, place: &str) -> Reply {
+fn created(world: &mut World, asked: &Asked, place: &str) -> Reply {
     let mut reply = Reply::empty(201);
     let base = match asked.header("host") {
+        _ if world.shows(Quirk::RelativeLocation) => String::new(),
         Some(host) => format!("http://{host}"),
         None => world.base_url.clone(),
     };
