@@ -8,7 +8,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    app::{self, CatalogFormat, DemoOptions, Quirks, RunOptions, SimulateOptions},
+    app::{self, CatalogFormat, DemoOptions, Fault, Quirks, RunOptions, SimulateOptions},
     config::Config,
     logging,
 };
@@ -142,6 +142,10 @@ struct SimulateArgs {
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     quirks: Vec<String>,
+    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
+    /// may be repeated
+    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
+    faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -194,6 +198,7 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         api_minor: args.api_minor,
         // Each was checked when it was read.
         quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
+        faults: args.faults.clone(),
         log,
     })
 }

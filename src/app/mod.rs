@@ -17,7 +17,7 @@ use rand::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
-pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
+pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
 
 use crate::{
     bookkeeper::{self, Vault},

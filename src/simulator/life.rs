@@ -267,6 +267,7 @@ mod tests {
             activity: 1.0,
             api_minor: 8,
             quirks: crate::simulator::Quirks::default(),
+            faults: Vec::new(),
             start: Timestamp::from_second(1_775_000_000).unwrap(),
         };
         let mut world = World::new(&scenario, String::new());

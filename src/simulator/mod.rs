@@ -44,13 +44,16 @@ use std::{
 use http_body_util::{BodyExt, Limited};
 use hyper::{Request, Response, body::Incoming};
 use jiff::Timestamp;
+use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use fault::{Fault, parse as read_fault};
 pub use quirk::Quirks;
 
 use crate::net::{self, Body, Places};
 use asked::Asked;
+use fault::Scraps;
 use world::World;
 
 /// A larger request body is refused.
@@ -77,6 +80,8 @@ pub struct Scenario {
     pub api_minor: u32,
     /// In what the server differs from the most likely one.
     pub quirks: Quirks,
+    /// The faults in force at the start.
+    pub faults: Vec<Fault>,
     /// The simulated date at the start.
     pub start: Timestamp,
 }
@@ -170,10 +175,21 @@ async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
         let mut world = world.lock();
         life::live(&mut world);
         let (reply, fault) = rest::answer(&mut world, &asked);
-        (reply, fault.map(|fault| (fault, secrets::quote(&world))))
+        (
+            reply,
+            fault.map(|fault| (fault, scraps(&mut world, &asked))),
+        )
     };
     match fault {
-        Some((fault, quote)) => fault.spoil(reply, &quote).await,
+        Some((fault, scraps)) => fault.spoil(reply, scraps).await,
         None => reply.into_response(),
+    }
+}
+
+fn scraps(world: &mut World, asked: &Asked) -> Scraps {
+    Scraps {
+        quote: secrets::quote(world),
+        place: asked.uri.to_string(),
+        draw: world.dice.random_range(0..1_000),
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) guard: Guard,
     pub(super) sessions: Sessions,
     pub(super) faults: Faults,
+    /// How far the pages of lists have moved, for the answer under way.
+    pub(super) shift: i64,
     pub(super) quirks: Quirks,
     pub(super) api_minor: u32,
     /// What happens to each active transfer in an hour, beside what always
@@ -111,6 +113,7 @@ impl World {
             guard: Guard::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
+            shift: 0,
             quirks: scenario.quirks.clone(),
             api_minor: scenario.api_minor,
             activity: scenario.activity,
@@ -125,6 +128,7 @@ impl World {
             by_address: by_address.collect(),
             senders,
         };
+        world.faults.set(scenario.faults.clone());
         world.mark();
         world
     }

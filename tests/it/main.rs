@@ -27,6 +27,7 @@ mod receive;
 mod restart;
 mod rig;
 mod send;
+mod spoiled;
 mod stranger;
 mod truth;
 mod verification;

@@ -23,7 +23,7 @@ async fn server() -> Server {
 
 /// What is said of senders and transfers, but for what tells of polls; dates to
 /// the second.
-fn told(samples: Vec<Sample>) -> BTreeMap<String, f64> {
+pub fn told(samples: Vec<Sample>) -> BTreeMap<String, f64> {
     let changes = ["_exporter_", "last_", "cryptshare_up", "verified"];
     let lasts = |sample: &Sample| {
         let is_ours = sample.name.starts_with("cryptshare_");

@@ -199,8 +199,16 @@ impl Paging {
             }
             size = LARGEST_PAGE;
         }
+        let skipped = (page - 1).saturating_mul(size);
+        // The first page is always whole: nothing moves before it.
+        let shift = if page > 1 { world.shift } else { 0 };
+        let moved = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
         Ok(Self {
-            skipped: (page - 1).saturating_mul(size),
+            skipped: if shift > 0 {
+                skipped.saturating_sub(moved)
+            } else {
+                skipped.saturating_add(moved)
+            },
             size,
         })
     }

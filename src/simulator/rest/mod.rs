@@ -42,7 +42,8 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> (Reply, Option<Fault>)
     let segments: Vec<_> = path.split('/').skip(1).collect();
     let endpoint = endpoint(&segments, world.api_minor);
     *world.requests.entry(endpoint).or_default() += 1;
-    let fault = world.faults.take(endpoint);
+    let fault = world.faults.take(endpoint, &mut world.dice);
+    world.shift = fault.as_ref().map_or(0, Fault::shift);
     if fault.as_ref().is_some_and(Fault::expires_tokens) {
         world.tokens.reset();
     }
