@@ -91,6 +91,7 @@ async fn crash(options: Options) -> anyhow::Result<bool> {
         activity: 4.0,
         api_minor: options.api_minor,
         quirks: Quirks::default(),
+        faults: Vec::new(),
         start: Clock::System.now(),
     };
     let loopback = ([127, 0, 0, 1], 0).into();

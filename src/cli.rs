@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     app::{
-        self, CatalogFormat, DemoOptions, Export, Import, Quirks, RunOptions, Show, ShowFormat,
-        SimulateOptions, StatePlace, VerifyOptions,
+        self, CatalogFormat, DemoOptions, Export, Fault, Import, Quirks, RunOptions, Show,
+        ShowFormat, SimulateOptions, StatePlace, VerifyOptions,
     },
     config::Config,
     logging,
@@ -235,6 +235,10 @@ struct SimulateArgs {
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     quirks: Vec<String>,
+    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
+    /// may be repeated
+    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
+    faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -337,6 +341,7 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         api_minor: args.api_minor,
         // Each was checked when it was read.
         quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
+        faults: args.faults.clone(),
         log,
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
-pub use crate::simulator::Quirks;
+pub use crate::simulator::{Fault, Quirks, read_fault};
 
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
@@ -53,6 +53,8 @@ pub struct SimulateOptions {
     pub api_minor: u32,
     /// In what the server differs from the most likely one.
     pub quirks: Quirks,
+    /// The faults in force at the start.
+    pub faults: Vec<Fault>,
     /// How to log.
     pub log: logging::Settings,
 }
@@ -70,6 +72,7 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
             activity: options.activity,
             api_minor: options.api_minor,
             quirks: options.quirks.clone(),
+            faults: options.faults.clone(),
             start: Clock::System.now(),
         };
         let simulator = Simulator::bind(options.listen, scenario)
@@ -100,6 +103,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             activity: 0.0,
             api_minor: 13,
             quirks: Quirks::default(),
+            faults: Vec::new(),
             start: Clock::System.now(),
         };
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));

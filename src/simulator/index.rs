@@ -14,6 +14,8 @@ use super::transfer::{SimTransfer, Stage};
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_id: HashMap<String, usize>,
+    /// By recipient's transfer id: the transfer, and the recipient in it.
+    recipients: HashMap<String, (usize, usize)>,
     /// By sender, oldest first.
     sent: HashMap<(usize, Part), Vec<usize>>,
     /// By recipient's address in lower case, oldest first.
@@ -62,6 +64,12 @@ impl Index {
         self.by_id.get(id).copied()
     }
 
+    /// The transfer with a recipient of this transfer id, and the recipient's
+    /// place in it.
+    pub(super) fn recipient(&self, id: &str) -> Option<(usize, usize)> {
+        self.recipients.get(id).copied()
+    }
+
     /// What the server lists for `sender`, oldest first.
     pub(super) fn sent(&self, sender: usize, part: Part) -> &[usize] {
         self.sent.get(&(sender, part)).map_or(&[], Vec::as_slice)
@@ -73,7 +81,7 @@ impl Index {
         received.map_or(&[], Vec::as_slice)
     }
 
-    /// The active ones, in no meaningful order.
+    /// The active ones to which things happen by chance, in no meaningful order.
     pub(super) fn active(&self) -> &[usize] {
         &self.active.items
     }
@@ -91,7 +99,9 @@ impl Index {
     /// Takes in a new transfer.
     pub(super) fn add(&mut self, position: usize, transfer: &SimTransfer) {
         self.by_id.insert(transfer.id.clone(), position);
-        for recipient in &transfer.recipients {
+        for (place, recipient) in transfer.recipients.iter().enumerate() {
+            let id = recipient.id.clone();
+            self.recipients.insert(id, (position, place));
             let received = self.received.entry(recipient.mail.to_lowercase());
             put(received.or_default(), position, true);
         }
@@ -100,7 +110,8 @@ impl Index {
 
     /// Takes in what has become of a transfer.
     pub(super) fn update(&mut self, position: usize, transfer: &SimTransfer) {
-        let is_active = transfer.stage == Stage::Active && !transfer.forgotten;
+        let lives_by_chance = transfer.stage == Stage::Active && !transfer.is_of_client();
+        let is_active = lives_by_chance && !transfer.forgotten;
         self.active.put(position, is_active);
         self.schedule(position, transfer.due());
         for part in Part::ALL {
@@ -110,6 +121,7 @@ impl Index {
         }
         if transfer.forgotten && self.by_id.remove(&transfer.id).is_some() {
             for recipient in &transfer.recipients {
+                self.recipients.remove(&recipient.id);
                 if let Some(received) = self.received.get_mut(&recipient.mail.to_lowercase()) {
                     put(received, position, false);
                 }

@@ -12,6 +12,7 @@ use rand::RngExt;
 use super::{
     names,
     quirk::Quirk,
+    scan,
     transfer::{Happening, Outcome, Stage, Way},
     world::World,
 };
@@ -110,6 +111,9 @@ fn by_the_clock(world: &mut World, at: Timestamp) {
         };
         match transfer.stage {
             Stage::Processing if transfer.outcome == Outcome::Failed => fail(world, position, at),
+            Stage::Processing if transfer.outcome == Outcome::AsFound => {
+                inspect(world, position, at);
+            }
             Stage::Processing => {
                 enter(world, position, Stage::Active, at);
                 if world.time.runs() {
@@ -205,6 +209,31 @@ fn fetch(world: &mut World, position: usize, at: Timestamp) {
     drop(world.happen(position, &happening, at));
 }
 
+/// Ends the processing of what a client has sent.
+fn inspect(world: &mut World, position: usize, at: Timestamp) {
+    let Some(transfer) = world.transfers.get(position) else {
+        return;
+    };
+    let found = transfer.files.iter().map(|file| {
+        let algorithm = transfer.letter.algorithm.as_str();
+        scan::finding(file, algorithm, &world.policy.denied_file_types)
+    });
+    let found: Vec<_> = found.collect();
+    let is_good = found.contains(&None);
+    for (file, finding) in found.into_iter().enumerate() {
+        if let Some(cause) = finding {
+            let cause = cause.to_owned();
+            drop(world.happen(position, &Happening::FileRemoved { file, cause }, at));
+        }
+    }
+    let end = if is_good {
+        Stage::Active
+    } else {
+        Stage::Failed
+    };
+    enter(world, position, end, at);
+}
+
 fn fail(world: &mut World, position: usize, at: Timestamp) {
     let files = world.transfers.get(position).map_or(0, |t| t.files.len());
     for file in 0..files {
@@ -238,6 +267,7 @@ mod tests {
             activity: 1.0,
             api_minor: 8,
             quirks: crate::simulator::Quirks::default(),
+            faults: Vec::new(),
             start: Timestamp::from_second(1_775_000_000).unwrap(),
         };
         let mut world = World::new(&scenario, String::new());

@@ -7,6 +7,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::letter::{Letter, SimFile, SimRecipient};
+
 /// The cleanup task runs this long after an expiration.
 const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
@@ -152,38 +154,8 @@ pub(super) enum Outcome {
     Active,
     /// All files are removed.
     Failed,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct SimFile {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) size: u64,
-    /// SHA-256 as the sender told it.
-    pub(super) checksum: String,
-    /// The password that `href` carries (contract 1.1).
-    pub(super) password: String,
-    pub(super) removed: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct SimRecipient {
-    pub(super) id: String,
-    pub(super) mail: String,
-    pub(super) password: String,
-    pub(super) notification_failed: bool,
-    /// File index, way and date of each retrieval.
-    pub(super) retrievals: Vec<(usize, Way, Timestamp)>,
-}
-
-/// What the sender wrote, and the password of the transfer.
-#[derive(Debug, Clone)]
-pub(super) struct Letter {
-    pub(super) sender_name: String,
-    pub(super) sender_phone: String,
-    pub(super) subject: String,
-    pub(super) body: String,
-    pub(super) password: String,
+    /// As the files say that a client has uploaded.
+    AsFound,
 }
 
 #[derive(Debug, Clone)]
@@ -209,6 +181,11 @@ pub(super) struct SimTransfer {
 }
 
 impl SimTransfer {
+    /// Whether a client has sent it: then nothing happens to it by chance.
+    pub(super) fn is_of_client(&self) -> bool {
+        self.outcome == Outcome::AsFound
+    }
+
     /// `warnings`: any of the four failures (contract, section 7).
     pub(super) fn warns(&self) -> bool {
         self.eml_failed
@@ -327,6 +304,7 @@ impl SimTransfer {
         }
         if stage.is_final() {
             self.ended_at = Some(at);
+            self.files.iter_mut().for_each(SimFile::clear);
         }
         Ok(())
     }
