@@ -88,6 +88,7 @@ async fn crash(options: Options) -> anyhow::Result<bool> {
         speed: 0.0,
         senders: 2,
         transfers: 60,
+        ended: None,
         activity: 4.0,
         api_minor: options.api_minor,
         quirks: Quirks::default(),

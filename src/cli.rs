@@ -224,6 +224,10 @@ struct SimulateArgs {
     /// How many transfers there are at the start, in all
     #[arg(long, value_name = "N", default_value = "48", value_parser = population)]
     transfers: usize,
+    /// The share of these that has ended, from 0 to 1, while the others are
+    /// active; without it every state has its part
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour, beside
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
@@ -337,6 +341,7 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         speed: args.speed,
         senders: args.senders,
         transfers: args.transfers,
+        ended: args.ended,
         activity: args.activity,
         api_minor: args.api_minor,
         // Each was checked when it was read.
@@ -405,6 +410,13 @@ fn quirk(text: &str) -> Result<String, String> {
         Quirks::parse(&[text])?;
     }
     Ok(text.to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 fn population(text: &str) -> Result<usize, String> {

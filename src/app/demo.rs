@@ -47,6 +47,8 @@ pub struct SimulateOptions {
     pub senders: usize,
     /// How many transfers there are at the start.
     pub transfers: usize,
+    /// The share of them that has ended.
+    pub ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour.
     pub activity: f64,
     /// The minor version of the API.
@@ -69,6 +71,7 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
             speed: options.speed,
             senders: options.senders,
             transfers: options.transfers,
+            ended: options.ended,
             activity: options.activity,
             api_minor: options.api_minor,
             quirks: options.quirks.clone(),
@@ -100,6 +103,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             speed: options.speed,
             senders: 3,
             transfers: 48,
+            ended: None,
             activity: 0.0,
             api_minor: 13,
             quirks: Quirks::default(),

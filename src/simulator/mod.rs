@@ -73,6 +73,9 @@ pub struct Scenario {
     pub senders: usize,
     /// How many transfers there are at the start, spread over the senders.
     pub transfers: usize,
+    /// The share of these that has ended, while the others are active; `None`
+    /// gives every state its part.
+    pub ended: Option<f64>,
     /// What happens to each active transfer in a simulated hour, beside what
     /// always happens.
     pub activity: f64,
@@ -113,7 +116,7 @@ impl Simulator {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
         let mut world = World::new(&scenario, format!("http://{address}"));
-        life::populate(&mut world, scenario.transfers);
+        life::populate(&mut world, scenario.transfers, scenario.ended);
         Ok(Self {
             listener,
             address,
