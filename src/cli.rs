@@ -8,7 +8,10 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    app::{self, CatalogFormat, DemoOptions, Fault, Quirks, RunOptions, SimulateOptions},
+    app::{
+        self, CatalogFormat, DemoOptions, Export, Fault, Import, Quirks, RunOptions, Show,
+        ShowFormat, SimulateOptions, StatePlace, VerifyOptions,
+    },
     config::Config,
     logging,
 };
@@ -16,12 +19,16 @@ use crate::{
 const EXIT_CODES: &str = "\
 Exit codes:
   0  stopped as asked, or the configuration is good
-  1  a part could not start or crashed, or a second signal aborted the stop
+  1  a part could not start or crashed, a command could not do what it was asked,
+     or a second signal aborted the stop
   2  wrong usage of the command line
-  3  the configuration has problems, or the state directory cannot be used";
+  3  the configuration has problems, or the state directory cannot be used
+  4  verify: the server handed out no token";
 
 /// The name in place of a quirk's that explains all of them.
 const QUIRK_LIST: &str = "list";
+
+const DEFAULT_CONFIG: &str = "/etc/cryptshare-exporter/config.toml";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]
@@ -41,13 +48,16 @@ struct RunArgs {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/cryptshare-exporter/config.toml",
+        default_value = DEFAULT_CONFIG,
         help_heading = "Configuration"
     )]
     config_file: PathBuf,
     /// Check the configuration file and exit
     #[arg(long = "config.check", help_heading = "Configuration")]
     config_check: bool,
+    /// Set the ledger aside, after a confirmation on standard input, and exit
+    #[arg(long = "state.reset", help_heading = "Configuration")]
+    state_reset: bool,
     /// An address to listen on; may be repeated
     #[arg(
         long = "web.listen-address",
@@ -106,12 +116,95 @@ enum Command {
     },
     /// Run the simulated server alone; prints one line of JSON when ready
     Simulate(SimulateArgs),
+    /// Verify a sender by a code that the server mails to it
+    ///
+    /// Asks for the code on the terminal, or reads it as one line of standard
+    /// input. A running exporter takes up the token by itself.
+    #[command(after_help = EXIT_CODES)]
+    Verify {
+        /// The configuration file
+        #[arg(
+            long = "config.file",
+            value_name = "FILE",
+            default_value = DEFAULT_CONFIG
+        )]
+        config_file: PathBuf,
+        /// The name of the server in the configuration
+        #[arg(long, value_name = "NAME")]
+        server: String,
+        /// The address of the sender, or its name in the configuration
+        #[arg(long, value_name = "ADDRESS")]
+        sender: String,
+    },
     /// Print the catalog of metrics
     Metrics {
         /// How to print it
         #[arg(long, value_name = "FORMAT", default_value = "markdown")]
         format: CatalogWord,
     },
+    /// Look at the ledger, or move a sender to another instance
+    #[command(subcommand)]
+    State(StateCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum StateCommand {
+    /// Print what is remembered of each sender
+    Show {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// How to print it
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        format: ShowWord,
+    },
+    /// Write everything that is remembered of a sender to standard output
+    Export {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// The sender's address, or its name in the configuration
+        #[arg(long, value_name = "SENDER")]
+        sender: String,
+        /// The server's name, where several know the sender
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+    },
+    /// Take in what `state export` has written; its counters go on from there
+    Import {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// The file to read; standard input without one
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The server's name in this configuration, if it is another
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+        /// Let what the ledger knows of the sender give way
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// The configuration file that names the state directory
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = DEFAULT_CONFIG
+    )]
+    config_file: PathBuf,
+    /// The state directory itself; the configuration is not read then
+    #[arg(long = "state.directory", value_name = "DIRECTORY")]
+    state_directory: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    fn place(self) -> StatePlace {
+        StatePlace {
+            config_file: self.config_file,
+            directory: self.state_directory,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +242,12 @@ struct SimulateArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum ShowWord {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum CatalogWord {
     Markdown,
     Json,
@@ -168,6 +267,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match command {
         None if run.config_check => check(&run.config_file),
+        None if run.state_reset => app::reset(&run.config_file),
         None => app::run(&RunOptions {
             config_file: run.config_file,
             listen: run.listen,
@@ -176,9 +276,52 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }),
         Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),
         Some(Command::Simulate(args)) => simulate(&args, log),
+        Some(Command::Verify {
+            config_file,
+            server,
+            sender,
+        }) => app::verify(&VerifyOptions {
+            config_file,
+            server,
+            sender,
+            log,
+        }),
         Some(Command::Metrics { format }) => app::catalog(match format {
             CatalogWord::Markdown => CatalogFormat::Markdown,
             CatalogWord::Json => CatalogFormat::Json,
+        }),
+        Some(Command::State(command)) => state(command),
+    }
+}
+
+fn state(command: StateCommand) -> ExitCode {
+    match command {
+        StateCommand::Show { place, format } => app::show(&Show {
+            place: place.place(),
+            format: match format {
+                ShowWord::Table => ShowFormat::Table,
+                ShowWord::Json => ShowFormat::Json,
+            },
+        }),
+        StateCommand::Export {
+            place,
+            sender,
+            server,
+        } => app::export(&Export {
+            place: place.place(),
+            sender,
+            server,
+        }),
+        StateCommand::Import {
+            place,
+            file,
+            server,
+            replace,
+        } => app::import(&Import {
+            place: place.place(),
+            file,
+            server,
+            replace,
         }),
     }
 }
@@ -214,6 +357,10 @@ fn check(file: &std::path::Path) -> ExitCode {
     };
     for warning in &config.warnings {
         app::complain(&format!("{}:{warning} (warning)", file.display()));
+    }
+    if let Err(error) = app::rehearse(&config) {
+        app::complain(&format!("{}: {error:#}", file.display()));
+        return ExitCode::from(app::EXIT_CONFIG);
     }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();

@@ -13,14 +13,15 @@
 //!
 //! **Invariants.** Every mutable thing has one owner. A scrape takes no lock
 //! and waits for no poll. Arrows point from the shell (`main`, `cli`, `app`)
-//! over `config`, the engines (`poll`, `metrics`, `bookkeeper`, `web`,
-//! `simulator`) and the mechanisms (`cryptshare`, `ledger`, `exposition`,
-//! `net`, `lifecycle`, `logging`, `process`) to the vocabulary (`model`,
+//! over `config`, the engines (`poll`, `metrics`, `bookkeeper`, `watch`,
+//! `web`, `simulator`) and the mechanisms (`cryptshare`, `ledger`, `exposition`,
+//! `net`, `files`, `lifecycle`, `logging`, `process`) to the vocabulary (`model`,
 //! `clock`, `backoff`, `budget`, `metric`, `status`, `telemetry`); a test reads
 //! the sources and holds them to it.
 
 pub mod cryptshare;
 pub mod model;
+pub mod watch;
 pub mod poll;
 pub mod ledger;
 pub mod metrics;
@@ -33,6 +34,7 @@ pub mod simulator;
 pub mod cli;
 pub mod app;
 pub mod config;
+pub mod files;
 pub mod lifecycle;
 pub mod logging;
 pub mod process;

@@ -36,11 +36,15 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor without tasks that listens to signals from now on.
+    /// A supervisor without tasks that listens to signals from now on. SIGXFSZ
+    /// no longer kills: the write that a limit of file sizes forbids fails, as
+    /// on a disk that is full.
     ///
     /// # Errors
     /// If the signals cannot be listened to.
     pub fn new() -> io::Result<Self> {
+        // The handler stays when nobody listens.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             tasks: JoinSet::new(),
             names: HashMap::new(),

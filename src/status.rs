@@ -28,6 +28,8 @@ pub struct SenderStatus {
     pub last_poll: Option<Timestamp>,
     /// Label `reason` of the last poll's failure.
     pub failure: Option<&'static str>,
+    /// What a human has to do, if something.
+    pub remedy: Option<String>,
     /// The last good poll is too old for its numbers to be shown.
     pub is_stale: bool,
     /// Label `state` and the number of transfers in it.

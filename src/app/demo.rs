@@ -4,7 +4,7 @@
 //! **Invariants.** The simulator listens on loopback unless it is told
 //! otherwise.
 
-use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode};
+use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use serde_json::json;
@@ -101,7 +101,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             senders: 3,
             transfers: 48,
             activity: 0.0,
-            api_minor: 8,
+            api_minor: 13,
             quirks: Quirks::default(),
             faults: Vec::new(),
             start: Clock::System.now(),
@@ -116,7 +116,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        start(&mut tasks, &config, listeners, "/metrics")?;
+        start(&mut tasks, &Arc::new(config), listeners, "/metrics")?;
         say(&invitation);
         let ended = tasks.run().await;
         state

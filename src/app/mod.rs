@@ -5,9 +5,17 @@
 //! asked before the whole configuration is good.
 
 mod demo;
+mod names;
 mod parts;
+mod state;
+mod verify;
 
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::atomic::Ordering};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -17,23 +25,32 @@ use rand::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
+use names::Door;
+
 pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
+pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
+pub use verify::{VerifyOptions, verify};
 
 use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
-    config::Config,
-    ledger::{Ledger, Store, StoreError},
+    config::{self, Config},
+    cryptshare::BuildError,
+    ledger::{IfMissing, Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
     logging, metrics, net,
     poll::{self, Pulse},
     process,
     telemetry::Telemetry,
+    watch::{Names, Watch},
     web,
 };
 
 /// Exit code when the configuration or the state has problems.
 pub const EXIT_CONFIG: u8 = 3;
+
+/// Exit code when the command line is wrong.
+const EXIT_USAGE: u8 = 2;
 
 /// Exit code when the process could not start or crashed.
 pub const EXIT_CRASH: u8 = 1;
@@ -57,12 +74,9 @@ pub struct RunOptions {
 
 /// Runs the exporter until it is told to stop.
 pub fn run(options: &RunOptions) -> ExitCode {
-    let config = match Config::load(&options.config_file) {
+    let config = match load(&options.config_file) {
         Ok(config) => config,
-        Err(error) => {
-            complain(&error);
-            return ExitCode::from(EXIT_CONFIG);
-        }
+        Err(code) => return code,
     };
     logging::install(options.log, Clock::System);
     for warning in &config.warnings {
@@ -71,9 +85,27 @@ pub fn run(options: &RunOptions) -> ExitCode {
     in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let listeners = bind(&options.listen).await?;
+        let config = Arc::new(config);
         start(&mut tasks, &config, listeners, &options.telemetry_path)?;
         Ok(tasks.run().await)
     })
+}
+
+/// The configuration, or the exit code after its problems were told.
+fn load(file: &Path) -> Result<Config, ExitCode> {
+    Config::load(file).map_err(|error| {
+        complain(&error);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+/// Whether a client of each server could be set up, asking nobody.
+///
+/// # Errors
+/// If one could not, say because a certificate is not that of its key.
+pub fn rehearse(config: &Config) -> anyhow::Result<()> {
+    let telemetry = Telemetry::new().context("failed to register the own metrics")?;
+    parts::clients(config, Clock::System, &telemetry).map(drop)
 }
 
 /// Prints the catalog of metrics.
@@ -110,7 +142,7 @@ async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
 /// Builds every part and hands it to the supervisor.
 fn start(
     tasks: &mut Supervisor,
-    config: &Config,
+    config: &Arc<Config>,
     listeners: Vec<TcpListener>,
     telemetry_path: &str,
 ) -> anyhow::Result<()> {
@@ -120,41 +152,46 @@ fn start(
         .context("failed to register the metrics of the process")?;
     let now = clock.now().duration_since(Timestamp::UNIX_EPOCH);
     telemetry.config_loaded(now.as_secs_f64());
-    let (ledger, store) = ledger(config, clock)?;
+    let watch = Watch::at_start(names::settings(config));
+    let (ledger, store) = ledger(config, watch.names(), clock)?;
     let vault = Vault::new(store, telemetry.clone());
     let sources = parts::clients(config, clock, &telemetry)?;
     parts::announce(config, &telemetry);
     let (out, inbox) = mpsc::channel(INBOX);
-    let view = parts::metrics(config);
+    let view = parts::metrics(config, watch.names());
     let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
-    let plan = parts::poll(config, &ledger);
+    let plan = parts::poll(config, watch.names(), &ledger);
+    let (door, changes, plans) = Door::new(Arc::clone(config), watch.names().clone());
     let surroundings = poll::Surroundings {
         clock,
         rng: StdRng::try_from_rng(&mut SysRng).context("the system gives no random numbers")?,
         telemetry,
         pulse: pulse(),
+        plans,
         out,
         stop: tasks.stop(),
     };
     tasks.spawn("poll", poll::run(sources, plan, surroundings));
-    let books = bookkeeper::run((ledger, vault), view, inbox, outlets, clock);
+    let inlets = (inbox, changes);
+    let books = bookkeeper::run((ledger, vault), view, inlets, outlets, clock);
     tasks.spawn("bookkeeper", books);
+    names::spawn(tasks, (watch, door));
     routes.ready.store(true, Ordering::Release);
     tasks.spawn("web", web::serve(listeners, routes, tasks.stop()));
     Ok(())
 }
 
 /// The ledger of an earlier life, or an empty one, and where it is kept.
-fn ledger(config: &Config, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
+fn ledger(config: &Config, names: &Names, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
     let (mut ledger, store) = if let Some(directory) = &config.state_directory {
-        let (ledger, store) = Ledger::open(directory)?;
+        let (ledger, store) = Ledger::open(directory, IfMissing::Create)?;
         tracing::info!(directory = %directory.display(), "counters go on from the ledger");
         (ledger, Some(store))
     } else {
         tracing::info!("counters are kept in memory and begin at zero after a restart");
         (Ledger::default(), None)
     };
-    ledger.watch(parts::ledger(config), clock.now());
+    ledger.watch(parts::ledger(config, names), clock.now());
     Ok((ledger, store))
 }
 
@@ -176,11 +213,16 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode 
         Ok(runtime) => runtime.block_on(main),
         Err(error) => Err(error.into()),
     };
-    ended.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
-        let is_state = error.is::<StoreError>();
-        ExitCode::from(if is_state { EXIT_CONFIG } else { EXIT_CRASH })
-    })
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Tells the error in full; the answer is the exit code for it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    complain(&format!("{error:#}"));
+    let is_refused = error.chain().any(|cause| {
+        cause.is::<StoreError>() || cause.is::<config::Error>() || cause.is::<BuildError>()
+    });
+    ExitCode::from(if is_refused { EXIT_CONFIG } else { EXIT_CRASH })
 }
 
 /// Writes to standard output; a reader that hung up is no failure.

@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** No decision is made here but which value goes where.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -11,15 +11,16 @@ use crate::{
     bookkeeper::Outlets,
     budget::Budget,
     clock::Clock,
-    config::{Config, RecipientLabels, Sender, Server},
+    config::{self, Config, RecipientLabels, Sender, Server},
     cryptshare::{self, Client, Endpoint},
     exposition::Shelf,
     ledger::{self, Book, Ledger},
     metrics,
-    model::{Reason, Scope},
+    model::{Reason, Scope, SenderId, TrackingId},
     poll,
     status::Board,
     telemetry::Telemetry,
+    watch::Names,
     web::Routes,
 };
 
@@ -31,22 +32,29 @@ pub(super) fn clients(
 ) -> anyhow::Result<poll::Sources<Client>> {
     let mut clients = poll::Sources::new();
     for server in &config.servers {
-        let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
-        let client = Client::new(
-            &client_settings(config, server),
-            budget,
-            clock,
-            telemetry.clone(),
-        )
-        .with_context(|| format!("failed to set up the client of server {}", server.name))?;
+        let client = client(config, server, clock, telemetry)?;
         clients.insert(server.name.clone(), Arc::new(client));
     }
     Ok(clients)
 }
 
+/// The client of one server.
+pub(super) fn client(
+    config: &Config,
+    server: &Server,
+    clock: Clock,
+    telemetry: &Telemetry,
+) -> anyhow::Result<Client> {
+    let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
+    let settings = client_settings(config, server);
+    Client::new(&settings, budget, clock, telemetry.clone())
+        .with_context(|| format!("failed to set up the client of server {}", server.name))
+}
+
 fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
     let sender = |sender: &Sender| cryptshare::SenderSettings {
         id: sender.id.clone(),
+        label: sender.label().to_owned(),
         address: sender.address.clone(),
         language: sender.options.language.clone(),
     };
@@ -54,13 +62,26 @@ fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
         server: server.name.clone(),
         url: server.url.clone(),
         client_id: server.client_id.clone(),
-        ca_pem: server.ca_pem.clone(),
+        way: way(&server.way),
         connect_timeout: server.connect_timeout,
         read_timeout: server.read_timeout,
         request_timeout: server.request_timeout,
         max_response_bytes: server.max_response_bytes,
         token_directory: config.state_directory.as_ref().map(|d| d.join("tokens")),
         senders: server.senders.iter().map(sender).collect(),
+    }
+}
+
+fn way(way: &config::Way) -> cryptshare::Way {
+    cryptshare::Way {
+        ca_pem: way.ca_pem.clone(),
+        identity_pem: way.identity_pem.clone(),
+        insecure_skip_verify: way.insecure_skip_verify,
+        proxy: match &way.proxy {
+            config::Proxy::None => cryptshare::Proxy::None,
+            config::Proxy::Url(url) => cryptshare::Proxy::Url(url.clone()),
+            config::Proxy::Environment => cryptshare::Proxy::Environment,
+        },
     }
 }
 
@@ -80,18 +101,10 @@ pub(super) fn announce(config: &Config, telemetry: &Telemetry) {
 }
 
 /// What the scheduler polls.
-pub(super) fn poll(config: &Config, ledger: &Ledger) -> poll::Settings {
+pub(super) fn poll(config: &Config, names: &Names, ledger: &Ledger) -> poll::Settings {
     let plan = |sender: &Sender| poll::SenderPlan {
-        id: sender.id.clone(),
-        label: sender.label().to_owned(),
-        scope: scope(sender),
-        intervals: poll::Intervals {
-            normal: sender.options.poll_interval,
-            processing: sender.options.processing_interval,
-            rare: sender.options.rare_interval,
-        },
-        named: named(sender),
         known: ledger.book(&sender.id).map(known),
+        ..plan(sender, names)
     };
     let server = |server: &Server| poll::ServerPlan {
         name: server.name.clone(),
@@ -103,8 +116,38 @@ pub(super) fn poll(config: &Config, ledger: &Ledger) -> poll::Settings {
     }
 }
 
+/// The plan of one sender, of which nothing needs to be known in advance.
+fn plan(sender: &Sender, names: &Names) -> poll::SenderPlan {
+    poll::SenderPlan {
+        id: sender.id.clone(),
+        label: sender.label().to_owned(),
+        scope: scope(sender),
+        intervals: poll::Intervals {
+            normal: sender.options.poll_interval,
+            processing: sender.options.processing_interval,
+            rare: sender.options.rare_interval,
+            listing: sender.options.listing_interval,
+        },
+        named: ids(names, &sender.id).cloned().collect(),
+        known: None,
+    }
+}
+
+/// The plans of the senders whose named transfers differ.
+pub(super) fn changed_plans(
+    config: &Config,
+    (before, names): (&Names, &Names),
+) -> Vec<poll::SenderPlan> {
+    let senders = config.servers.iter().flat_map(|server| &server.senders);
+    let differ = |sender: &&Sender| !ids(before, &sender.id).eq(ids(names, &sender.id));
+    senders
+        .filter(differ)
+        .map(|sender| plan(sender, names))
+        .collect()
+}
+
 /// What the ledger remembers.
-pub(super) fn ledger(config: &Config) -> ledger::Settings {
+pub(super) fn ledger(config: &Config, names: &Names) -> ledger::Settings {
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     ledger::Settings {
         causes: ledger::Causes(config.metrics.removal_causes.clone()),
@@ -115,29 +158,31 @@ pub(super) fn ledger(config: &Config) -> ledger::Settings {
             }
             RecipientLabels::Plain => ledger::RecipientLabels::Plain,
         },
-        senders: senders.map(|s| (s.id.clone(), watching(s))).collect(),
+        senders: senders
+            .map(|s| (s.id.clone(), watching(s, names)))
+            .collect(),
     }
 }
 
-fn watching(sender: &Sender) -> ledger::Watching {
-    let configured = |id| (id, ledger::Origin::Configured);
+fn watching(sender: &Sender, names: &Names) -> ledger::Watching {
+    let own = names.get(&sender.id).into_iter().flatten();
     ledger::Watching {
         scope: scope(sender),
-        named: named(sender).into_iter().map(configured).collect(),
+        named: own.map(|(id, named)| (id.clone(), named.origin)).collect(),
     }
 }
 
 /// What is shown, and how.
-pub(super) fn metrics(config: &Config) -> metrics::Settings {
+pub(super) fn metrics(config: &Config, names: &Names) -> metrics::Settings {
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let view = |sender: &Sender| {
-        let names = sender.transfers.iter();
+        let own = names.get(&sender.id).into_iter().flatten();
         let view = metrics::SenderView {
             label: sender.label().to_owned(),
             keep_ended: sender.options.keep_ended,
             poll_interval: sender.options.poll_interval,
-            names: names
-                .map(|named| (named.tracking_id.clone(), named.name.clone()))
+            names: own
+                .map(|(id, named)| (id.clone(), named.name.clone()))
                 .collect(),
         };
         (sender.id.clone(), view)
@@ -181,7 +226,6 @@ const fn scope(sender: &Sender) -> Scope {
     }
 }
 
-fn named(sender: &Sender) -> Vec<crate::model::TrackingId> {
-    let ids = sender.transfers.iter().map(|named| &named.tracking_id);
-    ids.cloned().collect()
+fn ids<'a>(names: &'a Names, sender: &SenderId) -> impl Iterator<Item = &'a TrackingId> {
+    names.get(sender).into_iter().flat_map(BTreeMap::keys)
 }

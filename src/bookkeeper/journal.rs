@@ -24,9 +24,9 @@ impl Journal {
             return Self::default();
         }
         let readings: &[Transfer] = match &observation.finding {
-            Finding::Listed(listing) => listing,
+            Finding::Seen(page) => page,
             Finding::Inspected(reading) => std::slice::from_ref(reading),
-            Finding::Gone(_) | Finding::RoundEnded(_) => &[],
+            Finding::Listed(_) | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
         };
         let recipients = readings
             .iter()

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
@@ -21,9 +21,9 @@ pub use vault::Vault;
 use crate::{
     clock::Clock,
     exposition::{Page, Shelf},
-    ledger::Ledger,
+    ledger::{self, Ledger},
     metrics,
-    model::Observation,
+    model::{Observation, Reason, Round, Verification},
     status::{Board, SenderStatus, Status},
 };
 
@@ -47,15 +47,27 @@ pub struct Outlets {
     pub board: Arc<Board>,
 }
 
+/// What is watched and shown from now on.
+#[derive(Debug)]
+pub struct Change {
+    /// What the ledger watches.
+    pub watched: ledger::Settings,
+    /// What the pages show.
+    pub shown: metrics::Settings,
+    /// Told when this is in effect: only then may the scheduler ask for what is
+    /// new, so that no reading comes before the ledger knows its origin.
+    pub done: oneshot::Sender<()>,
+}
+
 /// Takes in observations until the scheduler has hung up, then keeps the last
-/// of them and puts out the last page.
+/// of them and puts out the last page. Changes come in between two batches.
 ///
 /// # Errors
 /// Never; a panic of the store is passed on.
 pub async fn run(
     (mut ledger, mut vault): (Ledger, Vault),
     settings: metrics::Settings,
-    mut inbox: mpsc::Receiver<Observation>,
+    (mut inbox, mut changes): (mpsc::Receiver<Observation>, mpsc::Receiver<Change>),
     outlets: Outlets,
     clock: Clock,
 ) -> anyhow::Result<()> {
@@ -83,6 +95,14 @@ pub async fn run(
                     return Ok(());
                 }
                 tokio::time::sleep(PAGE_SPACING).await;
+            }
+            Some(change) = changes.recv() => {
+                ledger.watch(change.watched, press.clock.now());
+                press.settings = change.shown;
+                // Nobody waits any more if the process is ending.
+                change.done.send(()).unwrap_or_default();
+                vault.keep(&mut ledger, false).await?;
+                press.publish(&ledger);
             }
             _ = refresh.tick() => {
                 vault.keep(&mut ledger, false).await?;
@@ -120,21 +140,36 @@ fn status(ledger: &Ledger, settings: &metrics::Settings, now: Timestamp) -> Stat
     let senders = ledger.books().filter_map(|(id, book)| {
         let view = settings.senders.get(id)?;
         let states = metrics::states(book).map(|(state, count)| (state.label(), count));
-        let failure = book.presence.and_then(|presence| presence.round.failure);
+        let presence = metrics::presence(book, view, settings, now);
+        let failure = presence.and_then(|presence| presence.round.failure);
         Some(SenderStatus {
             server: id.server().to_owned(),
             sender: view.label.clone(),
-            up: book
-                .presence
-                .map(|presence| presence.round.failure.is_none()),
-            last_poll: book.presence.map(|presence| presence.at),
-            failure: failure.map(crate::model::Reason::label),
+            up: presence.map(|presence| presence.round.failure.is_none()),
+            last_poll: presence.map(|presence| presence.at),
+            failure: failure.map(Reason::label),
+            remedy: presence.and_then(|presence| remedy(&presence.round, now)),
             states: states.collect(),
             is_stale: metrics::is_stale(book, view, settings, now),
         })
     });
     Status {
         senders: senders.collect(),
+    }
+}
+
+/// What a human has to do about the sender's verification.
+fn remedy(round: &Round, now: Timestamp) -> Option<String> {
+    const VERIFY: &str = "run cryptshare-exporter verify";
+    match round.verified_until {
+        Verification::Valid {
+            until: Some(until),
+            needs_human: true,
+        } if until > now => Some(format!("the verification ends at {until:.0}; {VERIFY}")),
+        _ if round.failure == Some(Reason::NotVerified) => {
+            Some(format!("have the client id registered, or {VERIFY}"))
+        }
+        Verification::Valid { .. } | Verification::Missing | Verification::Unknown => None,
     }
 }
 

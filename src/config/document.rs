@@ -235,6 +235,36 @@ impl<'a> Table<'a> {
         tables
     }
 
+    /// A list of texts.
+    pub(super) fn list(&mut self, key: &'static str) -> Vec<(Place, String)> {
+        let Some((place, value)) = self.take(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            let expected = "a list of texts in brackets";
+            return self
+                .wrong_type(&place, value.get_ref(), expected)
+                .unwrap_or_default();
+        };
+        if items.is_empty() {
+            let remedy = "give at least one entry, or leave the key out";
+            self.problems
+                .add(place.problem("the list is empty", remedy));
+        }
+        let mut texts = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let place = Place {
+                line: self.lines.at(item.span().start),
+                key: format!("{}[{index}]", place.key),
+            };
+            let text = item.get_ref().as_str().map(str::to_owned);
+            let text =
+                text.or_else(|| self.wrong_type(&place, item.get_ref(), "a text in double quotes"));
+            texts.extend(text.map(|text| (place, text)));
+        }
+        texts
+    }
+
     /// Every entry of a table whose keys are free, as texts.
     pub(super) fn texts(mut self) -> Vec<(Place, String, String)> {
         let mut texts = Vec::new();

@@ -45,8 +45,8 @@ pub struct Server {
     pub url: Url,
     /// `client_id`, or the content of `client_id_file`.
     pub client_id: SecretString,
-    /// The content of `ca_file`, PEM.
-    pub ca_pem: Option<Vec<u8>>,
+    /// How connections are made.
+    pub way: Way,
     /// `connect_timeout`.
     pub connect_timeout: Duration,
     /// `read_timeout`.
@@ -64,6 +64,47 @@ pub struct Server {
     /// `[[server.sender]]`, and senders that only appear in
     /// `[[server.transfer]]`.
     pub senders: Vec<Sender>,
+    /// `watch_files`: patterns of whole paths.
+    pub watch_files: Vec<String>,
+}
+
+impl Server {
+    /// What a watch file says: transfers of this server's senders.
+    ///
+    /// # Errors
+    /// With all problems of the file. One problem makes all of it void.
+    pub fn read_watch_file(
+        &self,
+        text: &str,
+    ) -> Result<Vec<(SenderId, NamedTransfer)>, Vec<Problem>> {
+        sections::read_watch_file(text, self)
+    }
+}
+
+/// How connections to a server are made.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// The content of `ca_file`, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The content of `cert_file`, and `key` or the content of `key_file`:
+    /// certificates and their private key, PEM.
+    pub identity_pem: Option<SecretString>,
+    /// `insecure_skip_verify`.
+    pub insecure_skip_verify: bool,
+    /// `proxy_url`, `proxy_url_file` or `proxy_from_environment`.
+    pub proxy: Proxy,
+}
+
+/// What stands between us and a server.
+#[derive(Debug, Default)]
+pub enum Proxy {
+    /// Nothing.
+    #[default]
+    None,
+    /// The proxy of this URL, which may hold a password.
+    Url(SecretString),
+    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
 }
 
 /// One sender.
@@ -99,6 +140,8 @@ pub struct SenderOptions {
     pub processing_interval: Duration,
     /// `rare_interval`.
     pub rare_interval: Duration,
+    /// `listing_interval`.
+    pub listing_interval: Duration,
     /// `keep_ended`.
     pub keep_ended: Duration,
     /// `language`.
@@ -114,6 +157,7 @@ impl Default for SenderOptions {
             poll_interval: Duration::from_mins(1),
             processing_interval: Duration::from_secs(5),
             rare_interval: Duration::from_hours(1),
+            listing_interval: Duration::from_hours(1),
             keep_ended: Duration::from_hours(24),
             language: "en".to_owned(),
             max_age: None,
@@ -121,7 +165,7 @@ impl Default for SenderOptions {
     }
 }
 
-/// One `[[server.transfer]]`.
+/// One `[[server.transfer]]`, or one `[[transfer]]` of a watch file.
 #[derive(Debug)]
 pub struct NamedTransfer {
     /// `tracking_id`.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use url::Url;
 
 use crate::model::TrackingId;
@@ -179,6 +180,36 @@ pub(super) fn hash_key(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// A private key in PEM. Its text is a secret, so the problem does not quote
+/// it.
+pub(super) fn private_key(text: &str) -> Result<(), Wrong> {
+    match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err((
+            "holds no private key".to_owned(),
+            "give the key in PEM, without a passphrase".to_owned(),
+        )),
+    }
+}
+
+/// The address of a proxy. It may hold a password, so the problem does not
+/// quote it.
+pub(super) fn proxy_url(text: &str) -> Result<(), Wrong> {
+    let url = Url::parse(text).ok();
+    let is_good = url.is_some_and(|url| {
+        let scheme = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
+        let bare = url.query().is_none() && url.fragment().is_none();
+        scheme && bare && url.has_host() && matches!(url.path(), "" | "/")
+    });
+    if !is_good {
+        let wrong = "is not the URL of a proxy".to_owned();
+        let remedy = "write for example \"http://proxy.example.com:3128\"; \
+                      the schemes are http, https, socks5 and socks5h";
+        return Err((wrong, remedy.to_owned()));
+    }
+    Ok(())
+}
+
 /// A value of `recipient_labels`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LabelWord {
@@ -240,6 +271,36 @@ mod tests {
         assert!(client_id(&"a1".repeat(25)).is_ok());
         assert!(client_id(&"a1".repeat(24)).is_err());
         assert!(client_id(&"a-".repeat(30)).is_err());
+    }
+
+    #[test]
+    fn a_proxy_is_named_by_a_url_that_is_never_quoted() {
+        for text in [
+            "http://proxy.example.com:3128",
+            "https://user:word@proxy.example.com/",
+            "socks5://[::1]:1080",
+            "socks5h://127.0.0.1:1080",
+        ] {
+            assert_eq!(proxy_url(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "proxy.example.com:3128",
+            "user:canary@proxy:3128",
+            "ftp://canary@proxy",
+            "socks4://canary",
+            "http://proxy/canary",
+            "http://proxy?canary",
+        ] {
+            let (wrong, remedy) = proxy_url(text).unwrap_err();
+            assert!(!format!("{wrong}{remedy}").contains("canary"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_never_quoted() {
+        let (wrong, remedy) = private_key("canary").unwrap_err();
+        assert!(!format!("{wrong}{remedy}").contains("canary"));
     }
 
     #[test]

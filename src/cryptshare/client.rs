@@ -3,20 +3,23 @@
 //! **Invariants.** Each call asks at most twice: once, and once more after the
 //! token was renewed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Method;
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    answers::{self, Decoded, Page, Standing},
-    auth::{Login, Token},
-    paging::{Listing, Sizes},
+    answers::{self, Decoded, Methods, Page, Standing},
+    auth::{Identity, Login, Token},
+    paging::{Leaf, Listing, Sizes, Style},
     tokens::TokenFile,
     transport::{Call, Transport},
+    verification,
+    versions::Versions,
 };
 use crate::{
     budget::Budget,
@@ -25,6 +28,13 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// The members that are read, and no secret among them (contract 5.2).
+const FIELDS: &str = "trackingId,\
+    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
+    files(id,removed,removalCause),\
+    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
+    transfer(expirationDate,files(size))";
+
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
 pub struct Client {
@@ -32,6 +42,7 @@ pub struct Client {
     server: String,
     logins: BTreeMap<SenderId, Login>,
     page_sizes: Sizes,
+    versions: Versions,
     telemetry: Telemetry,
 }
 
@@ -49,8 +60,13 @@ impl Client {
         let login = |sender: &super::SenderSettings| {
             let directory = settings.token_directory.as_deref();
             let file = directory.map(|d| TokenFile::new(d, &sender.id, &settings.client_id));
-            let (address, language) = (sender.address.clone(), sender.language.clone());
-            let login = Login::new(address, language, file.unwrap_or_default());
+            let identity = Identity {
+                server: settings.server.clone(),
+                label: sender.label.clone(),
+                address: sender.address.clone(),
+                language: sender.language.clone(),
+            };
+            let login = Login::new(identity, file.unwrap_or_default());
             (sender.id.clone(), login)
         };
         Ok(Self {
@@ -58,23 +74,66 @@ impl Client {
             server: settings.server.clone(),
             logins: settings.senders.iter().map(login).collect(),
             page_sizes: Sizes::default(),
+            versions: Versions::new(settings.server.clone()),
             telemetry,
         })
     }
 
-    /// Every transfer that the server lists for `sender`, newest first.
+    /// The next page of a listing: what it tells for the first time; none when
+    /// the listing is over. `is_news` says of which transfers there is nothing
+    /// known yet.
     ///
     /// # Errors
-    /// If any page could not be read: half a listing is none.
-    pub async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Error> {
+    /// If the page could not be read; then the listing is not complete.
+    pub async fn page(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Option<Vec<Transfer>>, Error> {
         let login = self.login(sender)?;
-        let mut listing = Listing::new(self.page_sizes.of(sender));
-        while let Some((page, size)) = listing.next() {
-            let taken = listing.take(self.page(login, page, size).await);
-            self.page_sizes.note(sender, listing.size());
-            taken?;
+        let style = match listing.style() {
+            Some(style) => style,
+            None => self.begin(sender, listing).await?,
+        };
+        let Some(leaf) = listing.next() else {
+            return Ok(None);
+        };
+        let answer = match style {
+            Style::Bulk => self.bulk_page(login, leaf).await,
+            Style::Plain => self.plain_page(login, leaf).await,
+        };
+        match answer {
+            Err(error) if style == Style::Bulk && self.versions.take_refusal(&error, leaf.size) => {
+                listing.begin(Style::Plain, self.page_sizes.of(sender));
+                Ok(Some(Vec::new()))
+            }
+            answer => {
+                let taken = listing.take(answer, is_news);
+                self.page_sizes.note(sender, listing.size());
+                taken.map(Some)
+            }
         }
-        Ok(listing.finish())
+    }
+
+    async fn begin(&self, sender: &SenderId, listing: &mut Listing) -> Result<Style, Error> {
+        let style = self.versions.style(async || self.offered().await).await?;
+        listing.begin(style, self.page_sizes.of(sender));
+        Ok(style)
+    }
+
+    /// The highest minor version that the server says it has.
+    async fn offered(&self) -> Result<Option<u64>, Error> {
+        let call = Call {
+            endpoint: Endpoint::ApiStatus,
+            method: Method::GET,
+            url: self.transport.url(&["status"]),
+            token: None,
+            body: None,
+            language: "en",
+        };
+        let body = self.transport.send(call).await?;
+        Ok(answers::minor(&body))
     }
 
     /// The status of one transfer.
@@ -85,7 +144,7 @@ impl Client {
         let login = self.login(sender)?;
         let url = self
             .transport
-            .url(&login.address, &["transfers", id.as_str()]);
+            .url_of(&login.identity.address, &["transfers", id.as_str()]);
         let body = self.get(login, Endpoint::TransferStatus, url).await?;
         answers::status(id, &body).map(|answer| self.note(answer))
     }
@@ -123,6 +182,37 @@ impl Client {
         }
     }
 
+    /// How the server would verify the sender; `None` if it does not tell.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub async fn methods(&self, sender: &SenderId) -> Result<Option<Methods>, Error> {
+        self.login(sender)?.methods(&self.transport).await
+    }
+
+    /// Lets the server mail a code to the sender.
+    ///
+    /// # Errors
+    /// If the server cannot be asked, or refuses.
+    pub async fn mail_code(&self, sender: &SenderId) -> Result<(), Error> {
+        let login = self.login(sender)?;
+        verification::mail_code(&self.transport, &login.identity).await
+    }
+
+    /// Exchanges a mailed code for a token and keeps it where an exporter of
+    /// the same configuration finds it; the answer is when it ends. The error
+    /// within is that of the disk.
+    ///
+    /// # Errors
+    /// With [`Reason::NotVerified`] if the code is wrong.
+    pub async fn redeem(
+        &self,
+        sender: &SenderId,
+        code: &SecretString,
+    ) -> Result<io::Result<Option<Timestamp>>, Error> {
+        self.login(sender)?.redeem(code, &self.transport).await
+    }
+
     /// The server's clock minus ours in seconds, once an answer told it.
     pub fn clock_offset(&self) -> Option<f64> {
         self.transport.clock_offset()
@@ -134,18 +224,34 @@ impl Client {
     }
 
     async fn standing(&self, login: &Login) -> Result<Standing, Error> {
-        let url = self.transport.url(&login.address, &["verification"]);
+        let url = self
+            .transport
+            .url_of(&login.identity.address, &["verification"]);
         let body = self.get(login, Endpoint::Verification, url).await?;
         answers::verification(&body).map(|answer| self.note(answer))
     }
 
-    async fn page(&self, login: &Login, page: u32, size: u32) -> Result<Page, Error> {
-        let mut url = self.transport.url(&login.address, &["transfers"]);
-        url.query_pairs_mut()
-            .append_pair("page", &page.to_string())
-            .append_pair("page-size", &size.to_string());
+    async fn plain_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
+        let mut url = self
+            .transport
+            .url_of(&login.identity.address, &["transfers"]);
+        turn_to(&mut url, leaf);
         let body = self.get(login, Endpoint::Transfers, url).await?;
         answers::list(&body).map(|answer| self.note(answer))
+    }
+
+    async fn bulk_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
+        let segments = ["transfers", "sent-transfers"];
+        let mut url = self.transport.url_of(&login.identity.address, &segments);
+        turn_to(&mut url, leaf);
+        if leaf.is_active {
+            url.query_pairs_mut().append_pair("active", "true");
+        }
+        url.query_pairs_mut().append_pair("fields", FIELDS);
+        let body = self.get(login, Endpoint::SentTransfers, url).await?;
+        let page = answers::bulk(&body).map(|answer| self.note(answer))?;
+        self.versions.note(&page.transfers);
+        Ok(page)
     }
 
     /// GETs with the sender's token; a refused token is renewed once.
@@ -155,10 +261,11 @@ impl Client {
             method: Method::GET,
             url,
             token: None,
-            language: &login.language,
+            body: None,
+            language: &login.identity.language,
         };
         let ask = async |token: Token| {
-            let token = Some(&token.secret);
+            let token = Some(&token.kept.secret);
             let call = Call {
                 token,
                 ..call.clone()
@@ -173,6 +280,8 @@ impl Client {
             body => body?,
         };
         login.trust(&token).await;
+        self.telemetry
+            .api_version(&self.server, self.versions.minor());
         Ok(body)
     }
 
@@ -194,4 +303,10 @@ impl Client {
         telemetry.unknown_values(server, "verification_method", verification_methods);
         value
     }
+}
+
+fn turn_to(url: &mut Url, leaf: Leaf) {
+    url.query_pairs_mut()
+        .append_pair("page", &leaf.page.to_string())
+        .append_pair("page-size", &leaf.size.to_string());
 }

@@ -14,14 +14,18 @@ mod error;
 mod paging;
 mod tokens;
 mod transport;
+mod verification;
+mod versions;
 
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
 
+pub use answers::Methods;
 pub use client::Client;
 pub use error::Error;
+pub use paging::{Extent, Leaf, Listing, Style};
 
 use crate::model::SenderId;
 
@@ -34,8 +38,8 @@ pub struct Settings {
     pub url: Url,
     /// The client id that the administrator registered.
     pub client_id: SecretString,
-    /// Further roots to trust, in PEM.
-    pub ca_pem: Option<Vec<u8>>,
+    /// How connections are made.
+    pub way: Way,
     /// Deadline for a connection.
     pub connect_timeout: Duration,
     /// Deadline for each read of a body.
@@ -50,11 +54,39 @@ pub struct Settings {
     pub senders: Vec<SenderSettings>,
 }
 
+/// How connections to a server are made.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// Further roots to trust, in PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Our own certificates and their private key, in PEM.
+    pub identity_pem: Option<SecretString>,
+    /// Believes whoever answers: for trials alone.
+    pub insecure_skip_verify: bool,
+    /// What stands between.
+    pub proxy: Proxy,
+}
+
+/// What stands between us and a server.
+#[derive(Debug, Clone, Default)]
+pub enum Proxy {
+    /// Nothing, whatever the environment says.
+    #[default]
+    None,
+    /// The proxy of this `http`, `https`, `socks5` or `socks5h` URL, which may
+    /// hold a user name and a password.
+    Url(SecretString),
+    /// What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
+}
+
 /// One sender of a server.
 #[derive(Debug, Clone)]
 pub struct SenderSettings {
     /// The key.
     pub id: SenderId,
+    /// Label `sender`.
+    pub label: String,
     /// The address as the configuration spells it.
     pub address: String,
     /// `Accept-Language`: the language of removal causes.
@@ -70,6 +102,12 @@ pub enum BuildError {
     /// The CA file holds no certificates.
     #[error("failed to read the certificates of ca_file")]
     Ca(#[source] reqwest::Error),
+    /// The certificate and its key are no pair that can be used.
+    #[error("failed to use the client certificate of cert_file with its key")]
+    Identity(#[source] reqwest::Error),
+    /// The URL names no proxy. Its text may be a secret, so there is no source.
+    #[error("failed to use the proxy of proxy_url")]
+    Proxy,
     /// The HTTP client could not be set up.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -82,19 +120,28 @@ pub enum Endpoint {
     TransferStatus,
     /// `GET /users/{e}/transfers`.
     Transfers,
+    /// `GET /users/{e}/transfers/sent-transfers`.
+    SentTransfers,
     /// `GET /users/{e}/verification`.
     Verification,
+    /// `POST /users/{e}/verification/code/email`.
+    VerificationCode,
     /// `POST /users/{e}/verification/token`.
     VerificationToken,
+    /// `GET /status`.
+    ApiStatus,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::TransferStatus,
         Self::Transfers,
+        Self::SentTransfers,
         Self::Verification,
+        Self::VerificationCode,
         Self::VerificationToken,
+        Self::ApiStatus,
     ];
 
     /// The label value.
@@ -102,8 +149,11 @@ impl Endpoint {
         match self {
             Self::TransferStatus => "transfer_status",
             Self::Transfers => "transfers",
+            Self::SentTransfers => "sent_transfers",
             Self::Verification => "verification",
+            Self::VerificationCode => "verification_code",
             Self::VerificationToken => "verification_token",
+            Self::ApiStatus => "api_status",
         }
     }
 
@@ -111,9 +161,11 @@ impl Endpoint {
     const fn action(self) -> &'static str {
         match self {
             Self::TransferStatus => "failed to read the status of a transfer",
-            Self::Transfers => "failed to list the transfers",
+            Self::Transfers | Self::SentTransfers => "failed to list the transfers",
             Self::Verification => "failed to read the verification",
-            Self::VerificationToken => "failed to renew the verification token",
+            Self::VerificationCode => "failed to ask for a verification code",
+            Self::VerificationToken => "failed to obtain a verification token",
+            Self::ApiStatus => "failed to read the version of the API",
         }
     }
 }

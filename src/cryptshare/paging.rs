@@ -1,7 +1,9 @@
-//! A list call into all its pages.
+//! A listing into its pages.
 //!
 //! Pages shift while one reads, since new transfers come first: what is seen
 //! twice counts once, and a page that brings nothing new ends the listing.
+//! Between two listings of everything, only the newest pages are read, and of
+//! the others what has not ended.
 //!
 //! **Invariants.** Bounded: never more than [`MAX_PAGES`] pages, whatever the
 //! server answers.
@@ -26,69 +28,183 @@ const MAX_PAGES: u32 = 1000;
 /// A smaller page is asked for this long before a full one is tried again.
 const FORGET_AFTER: Duration = Duration::from_hours(1);
 
+/// How much of a sender's transfers a listing reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of them.
+    All,
+    /// What may have changed: the newest ones, up to a page without news, and
+    /// where the server can select them, all that have not ended.
+    Changing,
+}
+
+/// The way in which a server is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Whole transfers (contract 5.2).
+    Bulk,
+    /// Ids and states (contract 5.1).
+    Plain,
+}
+
+/// One page to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaf {
+    /// From 1.
+    pub page: u32,
+    /// Transfers on a page, from 1 to 100.
+    pub size: u32,
+    /// Only transfers that have not ended.
+    pub is_active: bool,
+}
+
 /// A listing in progress.
 #[derive(Debug)]
-pub(super) struct Listing {
-    transfers: Vec<Transfer>,
+pub struct Listing {
+    extent: Extent,
+    /// Known once the first page was asked for.
+    style: Option<Style>,
     seen: HashSet<TrackingId>,
-    page: u32,
-    size: u32,
+    /// What was seen since the part under way began.
+    seen_in_part: HashSet<TrackingId>,
+    leaf: Leaf,
     asked: u32,
     is_over: bool,
+    is_complete: bool,
 }
 
 impl Listing {
-    /// A listing that begins with the first page at this size.
-    pub(super) fn new(size: u32) -> Self {
+    /// A listing of which nothing was read yet.
+    pub fn new(extent: Extent) -> Self {
         Self {
-            transfers: Vec::new(),
+            extent,
+            style: None,
             seen: HashSet::new(),
-            page: 1,
-            size: size.clamp(1, LARGEST_PAGE),
+            seen_in_part: HashSet::new(),
+            leaf: Leaf {
+                page: 1,
+                size: LARGEST_PAGE,
+                is_active: false,
+            },
             asked: 0,
             is_over: false,
+            is_complete: false,
         }
     }
 
-    /// The number and the size of the page to ask for; none when all is read.
-    pub(super) fn next(&mut self) -> Option<(u32, u32)> {
+    /// How much is read.
+    pub const fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Whether all transfers were read that the server lists and that may be
+    /// news: what was not seen is not listed.
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Whether everything was asked for that has not ended, beside the newest.
+    pub fn selects(&self) -> bool {
+        self.style == Some(Style::Bulk) && self.extent == Extent::Changing
+    }
+
+    /// The way in which it is read, once that is settled.
+    pub const fn style(&self) -> Option<Style> {
+        self.style
+    }
+
+    /// Begins with the first page in this style and size. What was read before
+    /// is not told again.
+    pub fn begin(&mut self, style: Style, size: u32) {
+        self.style = Some(style);
+        self.begin_part(false, size.clamp(1, LARGEST_PAGE));
+    }
+
+    fn begin_part(&mut self, is_active: bool, size: u32) {
+        self.seen_in_part.clear();
+        self.leaf = Leaf {
+            page: 1,
+            size,
+            is_active,
+        };
+    }
+
+    /// The page to ask for; none when all is read.
+    pub const fn next(&mut self) -> Option<Leaf> {
         if self.is_over || self.asked == MAX_PAGES {
             return None;
         }
         self.asked += 1;
-        Some((self.page, self.size))
+        Some(self.leaf)
     }
 
-    /// Takes in the answer. A page that is too large is asked for again with
-    /// half the page size, down to 1.
-    pub(super) fn take(&mut self, answer: Result<Page, Error>) -> Result<(), Error> {
+    /// Takes in the answer; what it told for the first time comes back. A page
+    /// that is too large is asked for again with half the page size, down to 1.
+    ///
+    /// # Errors
+    /// If the answer is one that ends the listing.
+    pub fn take(
+        &mut self,
+        answer: Result<Page, Error>,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Vec<Transfer>, Error> {
         let page = match answer {
-            Err(error) if error.reason() == Reason::TooLarge && self.size > 1 => {
-                (self.page, self.size) = halved(self.page, self.size);
-                return Ok(());
+            Err(error) if error.reason() == Reason::TooLarge && self.leaf.size > 1 => {
+                self.halve();
+                return Ok(Vec::new());
             }
             answer => answer?,
         };
-        let known = self.seen.len();
+        let known = self.seen_in_part.len();
+        let mut has_news = false;
+        let mut fresh = Vec::new();
         for transfer in page.transfers {
+            has_news |= is_news(&transfer.id);
+            self.seen_in_part.insert(transfer.id.clone());
             if self.seen.insert(transfer.id.clone()) {
-                self.transfers.push(transfer);
+                fresh.push(transfer);
             }
         }
-        let is_short = page.items < usize::try_from(self.size).unwrap_or(usize::MAX);
-        self.is_over = is_short || self.seen.len() == known;
-        self.page = self.page.saturating_add(1);
-        Ok(())
+        let is_last = page.items < usize::try_from(self.leaf.size).unwrap_or(usize::MAX);
+        // A server may not count pages: then each brings the same.
+        let is_stuck = self.seen_in_part.len() == known;
+        self.turn(is_last || is_stuck, has_news);
+        Ok(fresh)
+    }
+
+    /// On to the next page, to the next part, or to the end.
+    fn turn(&mut self, is_last: bool, has_news: bool) {
+        let is_newest = !self.leaf.is_active;
+        if !is_last && (has_news || !is_newest) {
+            self.leaf.page = self.leaf.page.saturating_add(1);
+            return;
+        }
+        if is_newest {
+            self.is_complete = is_last || self.extent == Extent::All;
+        }
+        if is_newest && self.selects() && !self.is_complete {
+            self.begin_part(true, self.leaf.size);
+        } else {
+            self.is_over = true;
+        }
+    }
+
+    /// The page that holds the first item of this one, and perhaps some before
+    /// it, at half the size.
+    fn halve(&mut self) {
+        let half = (self.leaf.size / 2).max(1);
+        let first = self
+            .leaf
+            .page
+            .saturating_sub(1)
+            .saturating_mul(self.leaf.size);
+        self.leaf.page = first / half + 1;
+        self.leaf.size = half;
     }
 
     /// The size of page that the server's answers allow.
     pub(super) const fn size(&self) -> u32 {
-        self.size
-    }
-
-    /// Everything that was read.
-    pub(super) fn finish(self) -> Vec<Transfer> {
-        self.transfers
+        self.leaf.size
     }
 }
 
@@ -121,14 +237,6 @@ impl Sizes {
     }
 }
 
-/// The page that holds the first item of `page`, and perhaps some before it,
-/// at half the size.
-fn halved(page: u32, size: u32) -> (u32, u32) {
-    let half = (size / 2).max(1);
-    let first = page.saturating_sub(1).saturating_mul(size);
-    (first / half + 1, half)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,44 +251,95 @@ mod tests {
         }
     }
 
-    /// Lists `total` transfers from a server that refuses pages above
-    /// `largest`; the answer is how many were read, in how many requests.
-    fn read(total: usize, largest: u32) -> (usize, u32) {
-        let mut listing = Listing::new(LARGEST_PAGE);
-        while let Some((page, size)) = listing.next() {
-            let answer = if size > largest {
-                Err(Error::new("list", Reason::TooLarge, "too large"))
-            } else {
-                let size = usize::try_from(size).unwrap();
-                let begin = (usize::try_from(page).unwrap() - 1) * size;
-                Ok(page_of(begin.min(total)..(begin + size).min(total)))
-            };
-            listing.take(answer).unwrap();
+    /// A server of `total` transfers, the newest first, of which `active` have
+    /// not ended, that refuses pages above `largest`.
+    fn serve(leaf: Leaf, (total, active): (usize, usize), largest: u32) -> Result<Page, Error> {
+        if leaf.size > largest {
+            return Err(Error::new("list", Reason::TooLarge, "too large"));
         }
-        let asked = listing.asked;
-        (listing.finish().len(), asked)
+        let listed = if leaf.is_active { active } else { total };
+        let size = usize::try_from(leaf.size).unwrap();
+        let begin = (usize::try_from(leaf.page).unwrap() - 1) * size;
+        Ok(page_of(begin.min(listed)..(begin + size).min(listed)))
+    }
+
+    fn listing(extent: Extent, style: Style) -> Listing {
+        let mut listing = Listing::new(extent);
+        listing.begin(style, LARGEST_PAGE);
+        listing
+    }
+
+    /// Reads everything; the answer is how many transfers, in how many requests,
+    /// and whether these are all.
+    fn read(
+        mut listing: Listing,
+        world: (usize, usize),
+        largest: u32,
+        known: usize,
+    ) -> (usize, u32, bool) {
+        let is_news = |id: &TrackingId| id.as_str()[1..].parse::<usize>().unwrap() >= known;
+        let mut read = 0;
+        while let Some(leaf) = listing.next() {
+            let answer = serve(leaf, world, largest);
+            read += listing.take(answer, &is_news).unwrap().len();
+        }
+        (read, listing.asked, listing.is_complete())
     }
 
     #[test]
     fn pages_are_read_until_one_is_short() {
-        assert_eq!(read(0, 100), (0, 1));
-        assert_eq!(read(250, 100), (250, 3));
-        assert_eq!(read(200, 100), (200, 3));
+        for style in [Style::Bulk, Style::Plain] {
+            let all = || listing(Extent::All, style);
+            assert_eq!(read(all(), (0, 0), 100, 0), (0, 1, true));
+            assert_eq!(read(all(), (250, 9), 100, 0), (250, 3, true));
+            assert_eq!(read(all(), (200, 9), 100, 0), (200, 3, true));
+        }
+    }
+
+    #[test]
+    fn what_may_have_changed_costs_what_has_not_ended() {
+        let changing = |style| listing(Extent::Changing, style);
+        let everything = usize::MAX;
+        let world = (50_000, 5_000);
+        let (_, asked, is_complete) = read(changing(Style::Bulk), world, 100, everything);
+        assert_eq!((asked, is_complete), (52, false));
+        let (_, asked, is_complete) = read(changing(Style::Plain), world, 100, everything);
+        assert_eq!((asked, is_complete), (1, false));
+        // A page that is short holds all there is.
+        for style in [Style::Bulk, Style::Plain] {
+            assert_eq!(
+                read(changing(style), (70, 9), 100, everything),
+                (70, 1, true)
+            );
+        }
+    }
+
+    #[test]
+    fn news_are_read_up_to_a_page_without_any() {
+        let mut world = listing(Extent::Changing, Style::Plain);
+        let is_news = |id: &TrackingId| id.as_str()[1..].parse::<usize>().unwrap() < 130;
+        while let Some(leaf) = world.next() {
+            let answer = serve(leaf, (1000, 0), 100);
+            world.take(answer, &is_news).unwrap();
+        }
+        assert_eq!((world.asked, world.is_complete()), (3, false));
     }
 
     #[test]
     fn a_page_that_is_too_large_is_asked_for_again_in_halves() {
-        assert_eq!(read(30, 10).0, 30);
-        assert_eq!(read(3, 1).0, 3);
+        let all = || listing(Extent::All, Style::Bulk);
+        assert_eq!(read(all(), (30, 0), 10, 0).0, 30);
+        assert_eq!(read(all(), (3, 0), 1, 0).0, 3);
     }
 
     #[test]
     fn a_server_that_ignores_the_page_number_ends_the_listing() {
-        let mut listing = Listing::new(LARGEST_PAGE);
+        let mut listing = listing(Extent::All, Style::Bulk);
+        let mut read = 0;
         while listing.next().is_some() {
-            listing.take(Ok(page_of(0..100))).unwrap();
+            read += listing.take(Ok(page_of(0..100)), &|_| true).unwrap().len();
         }
-        assert_eq!((listing.asked, listing.finish().len()), (2, 100));
+        assert_eq!((listing.asked, read), (2, 100));
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,12 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_bounded() {
-        let mut listing = Listing::new(LARGEST_PAGE);
-        while let Some((page, _)) = listing.next() {
-            let begin = usize::try_from(page).unwrap() * 100;
-            listing.take(Ok(page_of(begin..begin + 100))).unwrap();
+    fn a_listing_is_bounded_and_then_not_complete() {
+        let mut listing = listing(Extent::All, Style::Plain);
+        while let Some(leaf) = listing.next() {
+            let begin = usize::try_from(leaf.page).unwrap() * 100;
+            listing
+                .take(Ok(page_of(begin..begin + 100)), &|_| true)
+                .unwrap();
         }
-        assert_eq!(listing.asked, MAX_PAGES);
+        assert_eq!((listing.asked, listing.is_complete()), (MAX_PAGES, false));
     }
 }

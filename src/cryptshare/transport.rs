@@ -10,7 +10,7 @@ use std::{error::Error as StdError, io};
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
-    Method, RequestBuilder, Response, StatusCode,
+    ClientBuilder, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
     redirect::Policy,
 };
@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{BuildError, Endpoint, Error, Settings, answers};
+use super::{BuildError, Endpoint, Error, Proxy, Settings, answers};
 use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
 
 /// Enough for a proxy's rewrite; more would be requests that no budget allowed.
@@ -27,9 +27,6 @@ const MAX_REDIRECTS: usize = 1;
 /// The one major version that exists (contract, section 2).
 const MAJOR_VERSION: &str = "1";
 
-/// Status and list exist since this minor version (contract, section 2).
-const MINOR_VERSION: u32 = 8;
-
 /// What a call asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
@@ -37,6 +34,8 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) token: Option<&'a SecretString>,
+    /// JSON, if anything is sent.
+    pub(super) body: Option<&'a SecretString>,
     pub(super) language: &'a str,
 }
 
@@ -84,16 +83,19 @@ impl Transport {
         })
     }
 
-    /// `base/api/users/{address}` and the given segments, each
-    /// percent-encoded.
-    pub(super) fn url(&self, address: &str, segments: &[&str]) -> Url {
+    /// `base/api` and the given segments, each percent-encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(["api", "users", address])
-                .extend(segments);
+            path.pop_if_empty().push("api").extend(segments);
         }
         url
+    }
+
+    /// `base/api/users/{address}` and the given segments, each
+    /// percent-encoded.
+    pub(super) fn url_of(&self, address: &str, segments: &[&str]) -> Url {
+        self.url(&[&["users", address], segments].concat())
     }
 
     /// The server's clock minus ours in seconds, once an answer told it.
@@ -135,21 +137,24 @@ impl Transport {
     }
 
     fn request(&self, call: Call<'_>) -> RequestBuilder {
-        let is_post = call.method == Method::POST;
         let mut request = self
             .http
             .request(call.method, call.url)
             .header(ACCEPT, "application/json")
             .header(ACCEPT_LANGUAGE, call.language)
             .header("X-CS-MajorApiVersion", MAJOR_VERSION)
-            .header("X-CS-MinimumMinorApiVersion", MINOR_VERSION.to_string())
+            .header(
+                "X-CS-MinimumMinorApiVersion",
+                call.endpoint.minor().to_string(),
+            )
             .header("X-CS-ProductKey", "api.rest")
             .header("X-CS-ClientId", self.client_id.clone());
         if let Some(token) = call.token {
             request = request.header("X-CS-VerificationToken", sensitive(token));
         }
-        if is_post {
-            request = request.header(CONTENT_TYPE, "application/json").body("{}");
+        if let Some(body) = call.body {
+            let body = body.expose_secret().to_owned();
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         request
     }
@@ -165,7 +170,6 @@ impl Transport {
         };
         let mut response = request.send().await.map_err(failed)?;
         self.note_clock(&response);
-        self.telemetry.api_version(&self.server, MINOR_VERSION);
         let body = self.body(&mut response, action).await?;
         Ok(Answer {
             status: response.status(),
@@ -224,12 +228,36 @@ fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
         .timeout(settings.request_timeout)
+        .tls_danger_accept_invalid_certs(settings.way.insecure_skip_verify)
         .redirect(same_host());
-    if let Some(pem) = &settings.ca_pem {
+    if let Some(pem) = &settings.way.ca_pem {
         let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError::Ca)?;
         builder = builder.tls_certs_merge(roots);
     }
-    builder.build().map_err(BuildError::Client)
+    builder = through(builder, &settings.way.proxy)?;
+    let Some(pem) = &settings.way.identity_pem else {
+        return builder.build().map_err(BuildError::Client);
+    };
+    let identity = reqwest::Identity::from_pem(pem.expose_secret().as_bytes());
+    let identity = identity.map_err(BuildError::Identity)?;
+    builder
+        .identity(identity)
+        .build()
+        .map_err(BuildError::Identity)
+}
+
+/// The way through the proxy. The library would follow the environment unless
+/// it is told not to.
+fn through(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder, BuildError> {
+    match proxy {
+        Proxy::None => Ok(builder.no_proxy()),
+        Proxy::Url(url) => {
+            let proxy = reqwest::Proxy::all(url.expose_secret());
+            let proxy = proxy.map_err(|_| BuildError::Proxy)?;
+            Ok(builder.no_proxy().proxy(proxy))
+        }
+        Proxy::Environment => Ok(builder),
+    }
 }
 
 /// Follows a redirect only where scheme, host and port stay, for the request
@@ -286,11 +314,15 @@ fn classify(error: &reqwest::Error) -> Reason {
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {
-    has_cause(error, |cause| {
-        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>()
-            || wrapped.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
-    })
+    has_cause(error, |cause| innermost(cause).is::<rustls::Error>())
+}
+
+/// What I/O errors are wrapped around: their `source` passes over it.
+fn innermost<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(inner) = error.downcast_ref().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    error
 }
 
 /// Whether the connection ended before the body did.

@@ -14,6 +14,7 @@
 
 mod book;
 pub mod counters;
+mod export;
 mod recipients;
 mod rows;
 mod store;
@@ -24,18 +25,18 @@ use jiff::Timestamp;
 
 pub use book::{Book, Entry};
 pub use counters::{Causes, Counters};
+pub use export::{ImportError, Imported, export, import};
 pub use recipients::RecipientLabels;
-pub use store::{Batch, FORMAT, Store, StoreError};
+pub use store::{Batch, Content, FORMAT, IfMissing, Store, StoreError};
 
 use rows::Malformed;
-use store::Content;
 
 use crate::model::{Event, Finding, Observation, Round, Scope, SenderId, TrackingId};
 
 /// What an observation brought about, for the log.
 pub type Happened = Vec<(TrackingId, Event)>;
 
-/// What is watched from the start, checked.
+/// What is watched, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// How removal causes are sorted under labels.
@@ -87,9 +88,10 @@ impl Ledger {
     /// The ledger that is kept in `directory`, and where it is kept.
     ///
     /// # Errors
-    /// If the file is in use, newer, damaged or inaccessible.
-    pub fn open(directory: &Path) -> Result<(Self, Store), StoreError> {
-        let (store, content) = Store::open(directory)?;
+    /// If the file is missing and is not to be created, is in use, newer,
+    /// damaged or inaccessible.
+    pub fn open(directory: &Path, missing: IfMissing) -> Result<(Self, Store), StoreError> {
+        let (store, content) = Store::open(directory, missing)?;
         let ledger = Self::restored(content).map_err(|error| store.damaged(error))?;
         Ok((ledger, store))
     }
@@ -153,7 +155,7 @@ impl Ledger {
         let forgotten = self.books.extract_if(.., |_, book| book.is_forgotten(at));
         self.forgotten.extend(forgotten);
         for (sender, watching) in watched {
-            self.books.entry(sender).or_default().watch(watching);
+            self.books.entry(sender).or_default().watch(watching, at);
         }
     }
 
@@ -170,7 +172,11 @@ impl Ledger {
         };
         let labels = self.recipients.of(&finding);
         let happened = match finding {
-            Finding::Listed(listing) => book.list(listing, at),
+            Finding::Seen(page) => book.see(page, at),
+            Finding::Listed(ids) => {
+                book.end_listing(ids, at);
+                Vec::new()
+            }
             Finding::Inspected(reading) => book.inspect(&reading, at),
             Finding::Gone(id) => book.lose(&id, at),
             Finding::RoundEnded(round) => {
@@ -190,6 +196,12 @@ impl Ledger {
     /// The book of a sender, if anything is remembered of it.
     pub fn book(&self, sender: &SenderId) -> Option<&Book> {
         self.books.get(sender)
+    }
+
+    /// The book of each sender that anything is remembered of, in a stable
+    /// order.
+    pub fn remembered(&self) -> impl Iterator<Item = (&SenderId, &Book)> {
+        self.books.iter()
     }
 
     /// The book of each sender that is watched, in a stable order.
@@ -212,4 +224,9 @@ pub struct Presence {
     pub at: Timestamp,
     /// When the last good round ended.
     pub good_at: Option<Timestamp>,
+    /// The last round was in an earlier life, and may be long ago.
+    pub is_restored: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,9 +57,9 @@ impl RecipientLabels {
             return Vec::new();
         }
         let readings = match finding {
-            Finding::Listed(listing) => listing.as_slice(),
+            Finding::Seen(page) => page.as_slice(),
             Finding::Inspected(reading) => std::slice::from_ref(reading),
-            Finding::Gone(_) | Finding::RoundEnded(_) => &[],
+            Finding::Listed(_) | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
         };
         let of = |reading: &Transfer| (reading.id.clone(), self.of_reading(reading));
         readings.iter().map(of).collect()

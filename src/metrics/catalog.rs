@@ -137,7 +137,7 @@ pub const VERIFICATION_EXPIRY: Metric = Metric {
 /// `cryptshare_transfers`.
 pub const TRANSFERS: Metric = Metric {
     name: "cryptshare_transfers",
-    help: "Transfers in each state (status.state) that the server lists or the configuration names, as of the last poll.",
+    help: "Transfers in each state (status.state) that the server lists or the configuration or a watch file names, as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender", "state"],
 };
@@ -193,7 +193,7 @@ pub const OLDEST_PROCESSING: Metric = Metric {
 /// `cryptshare_transfers_not_found`.
 pub const NOT_FOUND: Metric = Metric {
     name: "cryptshare_transfers_not_found",
-    help: "Transfers that the configuration names and the server has never shown, as of the last poll.",
+    help: "Transfers that the configuration or a watch file names and the server has never shown, as of the last poll.",
     kind: Kind::Gauge,
     labels: &["server", "sender"],
 };
@@ -273,7 +273,7 @@ pub const PROCESSING_DURATION: Metric = Metric {
 /// `cryptshare_transfer_info`.
 pub const TRANSFER_INFO: Metric = Metric {
     name: "cryptshare_transfer_info",
-    help: "The transfer and its name in the configuration, as of the last poll.",
+    help: "The transfer and its name in the configuration or a watch file, as of the last poll.",
     kind: Kind::Info,
     labels: &["server", "sender", "tracking_id", "name"],
 };

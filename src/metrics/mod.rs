@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     exposition::Family,
-    ledger::{Book, Ledger},
+    ledger::{Book, Ledger, Presence},
     model::{Method, SenderId, State, TrackingId},
 };
 
@@ -52,7 +52,7 @@ pub struct SenderView {
     pub keep_ended: Duration,
     /// Gauges are never stale before three of these have passed.
     pub poll_interval: Duration,
-    /// Names of transfers from the configuration.
+    /// Names of transfers from the configuration or a watch file.
     pub names: HashMap<TrackingId, String>,
 }
 
@@ -70,6 +70,8 @@ struct Shown<'a> {
     server: &'a str,
     view: &'a SenderView,
     book: &'a Book,
+    /// How the rounds go, as far as it can be said.
+    presence: Option<Presence>,
     /// The server's present date, as far as it is known.
     now: Timestamp,
     /// The last values are too old to be shown, or there are none yet.
@@ -133,6 +135,7 @@ fn show<'a>(
         server: id.server(),
         view,
         book,
+        presence: presence(book, view, settings, now),
         now: now.checked_add(offset).unwrap_or(now),
         is_stale: is_stale(book, view, settings, now),
     })
@@ -141,12 +144,29 @@ fn show<'a>(
 /// Whether the sender's last good round is so old, or there was none, that its
 /// gauges are not shown.
 pub fn is_stale(book: &Book, view: &SenderView, settings: &Settings, now: Timestamp) -> bool {
+    let good_at = book.presence.and_then(|presence| presence.good_at);
+    good_at.is_none_or(|at| now.duration_since(at) > stale_after(view, settings))
+}
+
+/// How the sender's rounds go; nothing before the first one, unless the last
+/// one of an earlier life is as young as gauges must be.
+pub fn presence(
+    book: &Book,
+    view: &SenderView,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Presence> {
+    book.presence.filter(|presence| {
+        let age = now.duration_since(presence.at);
+        !presence.is_restored || age <= stale_after(view, settings)
+    })
+}
+
+fn stale_after(view: &SenderView, settings: &Settings) -> SignedDuration {
     let longest = settings
         .stale_after
         .max(view.poll_interval.saturating_mul(3));
-    let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
-    let good_at = book.presence.and_then(|presence| presence.good_at);
-    good_at.is_none_or(|at| now.duration_since(at) > longest)
+    SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

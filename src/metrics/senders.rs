@@ -26,16 +26,16 @@ pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]
 /// What stays when the server does not answer.
 fn health(shown: &[Shown<'_>]) -> Vec<Family> {
     let up = each(shown, |s| {
-        let presence = s.book.presence?;
+        let presence = s.presence?;
         Some(f64::from(u8::from(presence.round.failure.is_none())))
     });
-    let verified = each(shown, |s| match s.book.presence?.round.verified_until {
+    let verified = each(shown, |s| match s.presence?.round.verified_until {
         Verification::Unknown => None,
-        Verification::Valid { until } if until.is_none_or(|until| until > s.now) => Some(1.0),
+        Verification::Valid { until, .. } if until.is_none_or(|until| until > s.now) => Some(1.0),
         Verification::Missing | Verification::Valid { .. } => Some(0.0),
     });
-    let expiry = each(shown, |s| match s.book.presence?.round.verified_until {
-        Verification::Valid { until } => until.map(seconds),
+    let expiry = each(shown, |s| match s.presence?.round.verified_until {
+        Verification::Valid { until, .. } => until.map(seconds),
         Verification::Unknown | Verification::Missing => None,
     });
     vec![

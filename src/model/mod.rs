@@ -56,6 +56,23 @@ impl Transfer {
         self.recipients.is_some() && self.files.is_some()
     }
 
+    /// Whether everything that can still change is told, so that a single read
+    /// would tell no more.
+    pub fn is_whole(&self) -> bool {
+        let is_told = |recipient: &Recipient| {
+            let downloads = recipient.downloads.as_ref();
+            let lists = downloads.is_some_and(|d| d.iter().all(|of| of.retrievals.is_some()));
+            lists && recipient.notification_failed.is_some()
+        };
+        let recipients = self.recipients.as_ref();
+        self.state.is_some()
+            && self.warnings.is_some()
+            && self.eml_creation_failed.is_some()
+            && self.sender_notification_failed.is_some()
+            && self.files.is_some()
+            && recipients.is_some_and(|recipients| recipients.iter().all(is_told))
+    }
+
     /// A reading that tells nothing but the id.
     pub fn untold(id: TrackingId) -> Self {
         Self {
@@ -140,8 +157,11 @@ pub struct Observation {
 /// The content of an [`Observation`].
 #[derive(Debug, Clone)]
 pub enum Finding {
-    /// A listing of the sender's transfers, all pages read.
-    Listed(Vec<Transfer>),
+    /// A page of a listing.
+    Seen(Vec<Transfer>),
+    /// The end of a listing that was read to its last page: these are all
+    /// transfers that the server lists.
+    Listed(Vec<TrackingId>),
     /// A single reading of one transfer.
     Inspected(Transfer),
     /// The server no longer knows the transfer (404 with code 2003).
@@ -172,5 +192,7 @@ pub enum Verification {
     Valid {
         /// `validUntil`, if the server told it.
         until: Option<Timestamp>,
+        /// It ends soon, and nobody but a human can renew it.
+        needs_human: bool,
     },
 }

@@ -17,7 +17,7 @@ mod run;
 pub mod source;
 mod trouble;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 pub use policy::Intervals;
 pub use pulse::Pulse;
@@ -56,8 +56,8 @@ pub struct SenderPlan {
     pub scope: Scope,
     /// When to ask.
     pub intervals: Intervals,
-    /// Transfers named in the configuration.
-    pub named: Vec<TrackingId>,
+    /// Transfers that are watched by name.
+    pub named: BTreeSet<TrackingId>,
     /// What was known before the start; `None` if nothing was.
     pub known: Option<Known>,
 }

@@ -32,6 +32,9 @@ pub struct Intervals {
     /// Between two reads of a transfer in a state that rarely changes:
     /// `unknown`, `pending` and `other`.
     pub rare: Duration,
+    /// Between two listings of everything; in between only what may have
+    /// changed is listed.
+    pub listing: Duration,
 }
 
 impl Intervals {
@@ -83,6 +86,7 @@ mod tests {
         normal: Duration::from_mins(1),
         processing: Duration::from_secs(5),
         rare: Duration::from_hours(1),
+        listing: Duration::from_hours(1),
     };
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    cryptshare::Listing,
     model::{Concern, Finding, Observation, Reason, Round, TrackingId, Transfer},
 };
 
@@ -80,7 +81,7 @@ pub(super) async fn run<S: Source>(
     };
     let lists = is_full && agenda.plan.scope.discover;
     if lists {
-        let listed = list(agenda, context).await;
+        let listed = list(agenda, context, rng).await;
         outcome.streak.note(listed.as_ref().err());
         outcome.failure = listed.err();
     }
@@ -96,11 +97,34 @@ pub(super) async fn run<S: Source>(
     outcome
 }
 
-async fn list<S: Source>(agenda: &mut Agenda, context: &Context<S>) -> Result<(), Failure> {
-    let listing = context.source.list(&agenda.plan.id).await?;
-    let server_now = context.source.server_now();
-    let listing = agenda.listed(listing, server_now, Instant::now());
-    send(agenda, context, Finding::Listed(listing)).await;
+/// Passes on each page as it comes, so that no listing is held in memory.
+async fn list<S: Source>(
+    agenda: &mut Agenda,
+    context: &Context<S>,
+    rng: &mut impl Rng,
+) -> Result<(), Failure> {
+    let mut listing = Listing::new(agenda.extent(Instant::now()));
+    let extent = listing.extent();
+    let mut ids = Vec::new();
+    loop {
+        let server_now = context.source.server_now();
+        let page = {
+            let is_news = |id: &TrackingId| agenda.is_news(id, extent, server_now);
+            let page = context.source.page(&agenda.plan.id, &mut listing, &is_news);
+            page.await?
+        };
+        let Some(page) = page else {
+            break;
+        };
+        let page = agenda.seen(page, server_now, Instant::now(), rng);
+        ids.extend(page.iter().map(|transfer| transfer.id.clone()));
+        if !page.is_empty() {
+            send(agenda, context, Finding::Seen(page)).await;
+        }
+    }
+    if agenda.listed(&ids, &listing, Instant::now(), rng) {
+        send(agenda, context, Finding::Listed(ids)).await;
+    }
     Ok(())
 }
 
@@ -160,8 +184,9 @@ async fn take<S: Source>(
             send(agenda, context, Finding::Inspected(reading)).await;
         }
         Err(failure) if failure.reason == Reason::NotFound => {
-            agenda.gone(&id, now, rng);
-            send(agenda, context, Finding::Gone(id)).await;
+            for id in agenda.gone(id, now, rng) {
+                send(agenda, context, Finding::Gone(id)).await;
+            }
         }
         Err(_) => agenda.postpone(id, now),
     }

@@ -8,7 +8,7 @@ use std::{future::Future, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    cryptshare::Client,
+    cryptshare::{Client, Listing},
     model::{Reason, SenderId, TrackingId, Transfer, Verification},
 };
 
@@ -27,11 +27,15 @@ pub struct Failure {
 
 /// One server.
 pub trait Source: Send + Sync + 'static {
-    /// Every transfer the server lists for `sender`.
-    fn list(
+    /// The next page of a listing: what it tells for the first time; none when
+    /// the listing is over. `is_news` says of which transfers nothing is known
+    /// yet.
+    fn page(
         &self,
         sender: &SenderId,
-    ) -> impl Future<Output = Result<Vec<Transfer>, Failure>> + Send;
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> impl Future<Output = Result<Option<Vec<Transfer>>, Failure>> + Send;
 
     /// The status of one transfer.
     fn inspect(
@@ -55,8 +59,14 @@ pub trait Source: Send + Sync + 'static {
 }
 
 impl Source for Client {
-    async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Failure> {
-        Self::list(self, sender).await.map_err(Failure::from)
+    async fn page(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Option<Vec<Transfer>>, Failure> {
+        let page = Self::page(self, sender, listing, is_news).await;
+        page.map_err(Failure::from)
     }
 
     async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Failure> {

@@ -53,9 +53,10 @@ fn write_sender(html: &mut String, sender: &SenderStatus) -> fmt::Result {
     let last = sender.last_poll.map(|at| format!("{at:.0}"));
     write!(
         html,
-        "<tr><td>{}</td><td>{}</td><td class=\"{class}\">{word}</td><td>{}</td><td>",
+        "<tr><td>{}</td><td>{}</td><td class=\"{class}\">{word}{}</td><td>{}</td><td>",
         Escaped(&sender.server),
         Escaped(&sender.sender),
+        Remedy(sender.remedy.as_deref()),
         last.unwrap_or_default(),
     )?;
     match (sender.is_stale, sender.last_poll) {
@@ -85,6 +86,18 @@ fn write_bar(html: &mut String, states: &[(&'static str, u64)]) -> fmt::Result {
         write!(html, "<li class=\"{state}\">{count} {state}</li>")?;
     }
     html.write_str("</ul>")
+}
+
+/// What a human has to do, below what is the matter.
+struct Remedy<'a>(Option<&'a str>);
+
+impl Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(remedy) => write!(f, "<p class=\"wait\">{}</p>", Escaped(remedy)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A text in HTML, in an element or in an attribute.
@@ -119,6 +132,7 @@ mod tests {
                 up: Some(false),
                 last_poll: None,
                 is_stale: false,
+                remedy: Some("run <this>".to_owned()),
                 failure: Some("timeout"),
                 states: vec![("active", 3), ("failed", 0)],
             }],
@@ -126,7 +140,9 @@ mod tests {
         let html = page(&status, "/metrics");
         assert!(html.contains("&lt;script&gt;&quot;x&quot;"));
         assert!(!html.contains("<script"));
-        assert!(html.contains("<td class=\"bad\">timeout</td>"));
+        assert!(
+            html.contains("<td class=\"bad\">timeout<p class=\"wait\">run &lt;this&gt;</p></td>")
+        );
         assert!(html.contains("3 active"));
         assert!(!html.contains("0 failed"));
         let stale = SenderStatus {

@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     ("cli", &["app", "config", "logging", "telemetry"]),
-    ("config", &["model"]),
+    ("config", &["files", "model"]),
+    ("watch", &["files", "ledger", "model"]),
     (
         "poll",
         &["backoff", "clock", "cryptshare", "model", "telemetry"],
@@ -46,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("exposition", &["metric"]),
     ("net", &[]),
     ("process", &["metric"]),
+    ("files", &[]),
     ("lifecycle", &[]),
     ("logging", &["clock"]),
     ("model", &[]),

@@ -106,6 +106,22 @@ fn a_file_that_holds_no_certificate_is_refused() {
 }
 
 #[test]
+fn a_pipe_or_a_device_in_place_of_a_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let line = format!("client_id_file = \"{}\"", path.display());
+        let text = example(false).replace(&format!("client_id = \"{}\"", "x".repeat(50)), &line);
+        let text = text.replace("# ca_file = \"ca.pem\"", &line.replace("client_id", "ca"));
+        let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+        let refused = "cannot be read (it is not a regular file)";
+        assert_eq!(error.to_string().matches(refused).count(), 2, "{error}");
+    }
+}
+
+#[test]
 fn a_client_id_in_place_of_its_file_is_not_shown() {
     let secret = "Canary7".repeat(10);
     let line = format!("client_id_file = \"{secret}\"");

@@ -76,15 +76,18 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
     );
     let until = Verification::Valid {
         until: Some(at(86_400)),
+        needs_human: false,
     };
     let listed = answers::list(&seed("list/page.json")).unwrap();
-    let listed = Finding::Listed(listed.value.transfers);
+    let page = listed.value.transfers;
+    let ids = page.iter().map(|reading| reading.id.clone()).collect();
     let findings = [
         Finding::Listed(Vec::new()),
         inspected(ACTIVE, "status/processing.json"),
         inspected(FAILED, "status/failed.json"),
         round(None, until),
-        listed,
+        Finding::Seen(page),
+        Finding::Listed(ids),
         inspected(ACTIVE, "status/active.json"),
         round(None, until),
     ];

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 /// The longest wait for any condition.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
+/// The exporter's binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_cryptshare-exporter");
 
 /// A child that is killed when it is dropped, and what it wrote.
 pub struct Process {
@@ -33,9 +34,14 @@ impl Process {
     }
 
     /// Starts `command` and gathers its lines.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// The same with something on standard input.
+    pub fn with_input(mut command: Command, input: Stdio) -> Self {
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -43,6 +49,17 @@ impl Process {
         gather(child.stdout.take().unwrap(), &output);
         gather(child.stderr.take().unwrap(), &output);
         Self { child, output }
+    }
+
+    /// Writes to standard input, which is a pipe.
+    pub fn write(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Every line so far.
@@ -60,7 +77,7 @@ impl Process {
 
     /// Sends the signal called `name`.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
     }
@@ -234,7 +251,15 @@ impl Exporter {
         Self::spawn(shell, config, &[]).await
     }
 
-    async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
+    /// The same for a process with further variables in its environment.
+    pub async fn with_environment(variables: &[(&str, &str)], config: &str) -> Self {
+        let mut command = Command::new(BINARY);
+        command.envs(variables.iter().copied());
+        Self::spawn(command, config, &[]).await
+    }
+
+    /// Starts the exporter by a command that takes its arguments.
+    pub async fn spawn(mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let file = write(directory.path(), "exporter.toml", config);
         let fixed = [
@@ -336,7 +361,7 @@ pub async fn address(process: &Process) -> String {
 /// A configuration that discovers the transfers of every sender.
 pub fn config(server: &Server, more: &str) -> String {
     let mut text = format!(
-        "[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\n\
+        "[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\nlisting_interval = \"1s\"\n\
          [metrics]\nremoval_causes = {{ malware = \"(?i)virus\", file_type = \"(?i)type of file\" }}\n\
          max_transfers = 0\n\
          [[server]]\nname = \"sim\"\nurl = \"{}\"\nclient_id = \"{}\"\n\

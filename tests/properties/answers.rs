@@ -84,7 +84,7 @@ fn tell<T>(answer: &Result<T, Error>) {
         "failed to read the status of a transfer: ",
         "failed to list the transfers: ",
         "failed to read the verification: ",
-        "failed to renew the verification token: ",
+        "failed to obtain a verification token: ",
     ];
     const DETAILS: [&str; 4] = [
         "the answer is not JSON (line , column )",

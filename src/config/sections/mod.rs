@@ -5,10 +5,14 @@
 mod metrics;
 mod secret;
 mod server;
+mod watch;
+mod way;
 
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
+
+pub(super) use watch::read as read_watch_file;
 
 use super::{
     Config, SenderOptions,
@@ -39,19 +43,12 @@ pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
 
 /// The whole file.
 pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
-    let lines = Lines::of(text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
-        problems.sort_by_key(|problem| problem.line);
-        return Err((problems, Vec::new()));
-    }
     let problems = Problems::default();
+    let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
         directory: directory.to_owned(),
         warnings: Problems::default(),
     };
-    let mut root = Table::root(table.into_inner(), lines, problems.clone());
     let config = Config {
         state_directory: state(&mut root, &around),
         servers: servers(&mut root, &around),
@@ -63,6 +60,18 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
         none if none.is_empty() => Ok(config),
         problems => Err((problems, config.warnings)),
     }
+}
+
+/// The top of a file, if it is TOML.
+fn root<'a>(text: &'a str, problems: &Problems) -> Result<Table<'a>, Vec<Problem>> {
+    let lines = Lines::of(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(Table::root(table.into_inner(), lines, problems.clone()));
+    }
+    let mut problems: Vec<_> = errors.iter().map(|e| syntax(e, &lines)).collect();
+    problems.sort_by_key(|problem| problem.line);
+    Err(problems)
 }
 
 fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
@@ -113,6 +122,7 @@ fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
     let poll_interval = duration("poll_interval", above.poll_interval);
     let processing_interval = duration("processing_interval", above.processing_interval);
     let rare_interval = duration("rare_interval", above.rare_interval);
+    let listing_interval = duration("listing_interval", above.listing_interval);
     let keep_ended = duration("keep_ended", above.keep_ended);
     let max_age = table.parsed("max_age", values::duration);
     let language = table.parsed("language", values::language);
@@ -121,6 +131,7 @@ fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
         poll_interval,
         processing_interval,
         rare_interval,
+        listing_interval,
         keep_ended,
         language: language.map_or(above.language, |(_, language)| language),
         max_age: max_age.map(|(_, age)| age).or(above.max_age),

@@ -2,12 +2,15 @@
 //!
 //! **Invariants.** The value of a secret is in no problem.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Surroundings, Table};
-use crate::config::{document::Place, values};
+use crate::{
+    config::{document::Place, values},
+    files,
+};
 
 /// Bits of a file's mode that let others read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -17,19 +20,31 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(super) struct Keys {
     inline: &'static str,
     file: &'static str,
-    what: &'static str,
+    remedy: &'static str,
 }
 
 const CLIENT_ID: Keys = Keys {
     inline: "client_id",
     file: "client_id_file",
-    what: "client id",
+    remedy: "create the file with the client id as its only line",
 };
 
 const RECIPIENT_HASH_KEY: Keys = Keys {
     inline: "recipient_hash_key",
     file: "recipient_hash_key_file",
-    what: "hash key",
+    remedy: "create the file with the hash key as its only line",
+};
+
+const PRIVATE_KEY: Keys = Keys {
+    inline: "key",
+    file: "key_file",
+    remedy: "name a file with the private key of cert_file, in PEM",
+};
+
+const PROXY_URL: Keys = Keys {
+    inline: "proxy_url",
+    file: "proxy_url_file",
+    remedy: "create the file with the URL of the proxy as its only line",
 };
 
 /// What a table says of a secret.
@@ -56,6 +71,16 @@ pub(super) fn client_id(table: &mut Table<'_>, around: &Surroundings) -> Option<
 /// `recipient_hash_key` or `recipient_hash_key_file`, at most one of them.
 pub(super) fn recipient_hash_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
     checked(table, around, RECIPIENT_HASH_KEY, values::hash_key)
+}
+
+/// `key` or `key_file`, at most one of them.
+pub(super) fn private_key(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, PRIVATE_KEY, values::private_key)
+}
+
+/// `proxy_url` or `proxy_url_file`, at most one of them.
+pub(super) fn proxy_url(table: &mut Table<'_>, around: &Surroundings) -> Given {
+    checked(table, around, PROXY_URL, values::proxy_url)
 }
 
 type Check = fn(&str) -> Result<(), values::Wrong>;
@@ -118,15 +143,14 @@ fn from_file(
             let shown = (!is_the_secret).then(|| path.display().to_string());
             let shown = shown.as_deref().unwrap_or("the file");
             let wrong = format!("{shown} cannot be read ({error})");
-            let remedy = format!("create the file with the {} as its only line", keys.what);
-            table.problems.add(place.problem(wrong, remedy));
+            table.problems.add(place.problem(wrong, keys.remedy));
             Given::Wrong
         }
     }
 }
 
-fn read(path: &Path) -> io::Result<(SecretString, u32)> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    let text = fs::read_to_string(path)?;
-    Ok((SecretString::from(text.trim_end()), mode))
+fn read(path: &Path) -> Result<(SecretString, u32), String> {
+    let content = files::read(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(content.bytes).map_err(|_| "it is not text")?;
+    Ok((SecretString::from(text.trim_end()), content.mode))
 }

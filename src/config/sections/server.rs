@@ -5,9 +5,7 @@
 
 use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-
-use super::{Surroundings, Table, options, secret};
+use super::{Surroundings, Table, options, secret, watch, way};
 use crate::{
     config::{
         NamedTransfer, Sender, SenderOptions, Server,
@@ -49,7 +47,7 @@ pub(super) fn read(
     }
     warn_of_plain_http(url.as_ref(), around);
     let client_id = secret::client_id(&mut table, around);
-    let ca_pem = ca_pem(&mut table, around);
+    let way = way::read(&mut table, around);
     let [connect_timeout, read_timeout, request_timeout, max_backoff] = [
         ("connect_timeout", 5),
         ("read_timeout", 10),
@@ -63,12 +61,13 @@ pub(super) fn read(
     let options = options(&mut table, defaults.clone());
     let known_as = name.clone().unwrap_or_default();
     let senders = senders(&mut table, &known_as, &options, around);
+    let watch_files = watch::patterns(&mut table, around);
     table.finish();
     Some(Server {
         name: name?,
         url: url?.1,
         client_id: client_id?,
-        ca_pem,
+        way,
         connect_timeout,
         read_timeout,
         request_timeout,
@@ -77,6 +76,7 @@ pub(super) fn read(
         max_requests_per_second: max_requests_per_second.unwrap_or(MAX_REQUESTS_PER_SECOND),
         max_backoff,
         senders,
+        watch_files,
     })
 }
 
@@ -114,31 +114,6 @@ fn warn_of_plain_http(url: Option<&(Place, url::Url)>, around: &Surroundings) {
         let wrong = "the client id would cross the network in plain text";
         around.warn(place, wrong, "use https");
     }
-}
-
-fn ca_pem(table: &mut Table<'_>, around: &Surroundings) -> Option<Vec<u8>> {
-    let (place, name) = table.text("ca_file")?;
-    let path = around.file(&name);
-    match std::fs::read(&path) {
-        Ok(pem) if holds_certificates(&pem) => Some(pem),
-        Ok(_) => {
-            let wrong = format!("{} holds no certificate", path.display());
-            let remedy = "name a file of certificates in PEM";
-            table.problems.add(place.problem(wrong, remedy));
-            None
-        }
-        Err(error) => {
-            let wrong = format!("{} cannot be read ({error})", path.display());
-            let remedy = "name a file of certificates in PEM";
-            table.problems.add(place.problem(wrong, remedy));
-            None
-        }
-    }
-}
-
-fn holds_certificates(pem: &[u8]) -> bool {
-    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
-    certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
 }
 
 fn duration(table: &mut Table<'_>, key: &'static str, seconds: u64) -> Duration {
@@ -228,7 +203,9 @@ fn check_labels(senders: &[Read], problems: &Problems) {
     }
 }
 
-fn transfer_entry(
+/// One transfer that is named: where its id stands, the address of its sender,
+/// and itself.
+pub(super) fn transfer_entry(
     mut table: Table<'_>,
     around: &Surroundings,
 ) -> Option<(Place, String, NamedTransfer)> {

@@ -22,7 +22,9 @@ pub use failure::{Failure, failure};
 
 use self::{
     told::{List, Shape, Told},
-    wire::{Envelope, ListItem, TokenAnswer, TransferStatus, VerificationAnswer},
+    wire::{
+        BulkItem, Envelope, ListItem, ServerStatus, TokenAnswer, TransferStatus, VerificationAnswer,
+    },
 };
 use super::{Endpoint, Error};
 use crate::model::{Reason, TrackingId, Transfer};
@@ -65,6 +67,17 @@ pub struct Standing {
     pub verified: Option<bool>,
     /// `validUntil`.
     pub valid_until: Option<Timestamp>,
+    /// `verificationMethods`.
+    pub methods: Option<Methods>,
+}
+
+/// How a server would verify a sender (contract 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Methods {
+    /// By the client id alone.
+    pub client_id: bool,
+    /// By a mailed code.
+    pub email: bool,
 }
 
 /// A verification token.
@@ -96,6 +109,27 @@ pub fn list(body: &[u8]) -> Result<Decoded<Page>, Error> {
     let mut notes = Notes::default();
     let value = translate::page(answer, &mut notes);
     Ok(Decoded { value, notes })
+}
+
+/// The readings in a page of a bulk list (contract 5.2).
+///
+/// # Errors
+/// With [`Reason::Malformed`] if it is not JSON or has no list.
+pub fn bulk(body: &[u8]) -> Result<Decoded<Page>, Error> {
+    let answer = data::<List<BulkItem>>(body, Endpoint::SentTransfers)?;
+    let mut notes = Notes::default();
+    let value = translate::bulk_page(answer, &mut notes);
+    Ok(Decoded { value, notes })
+}
+
+/// The highest minor version in an answer of GET `/api/status`, which comes
+/// with and without an envelope (contract, section 8, row 10); none if it tells
+/// none.
+pub fn minor(body: &[u8]) -> Option<u64> {
+    let wrapped = read::<Envelope<ServerStatus>>(body).ok();
+    let wrapped = wrapped.and_then(|envelope| envelope.data.value());
+    let answer = wrapped.or_else(|| read::<ServerStatus>(body).ok());
+    answer.and_then(translate::minor)
 }
 
 /// An answer of GET verification (contract 3.1).

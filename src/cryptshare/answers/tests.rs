@@ -171,7 +171,25 @@ fn a_verification_may_come_in_every_spelling() {
     .unwrap();
     assert_eq!(value.verified, Some(true));
     assert!(value.valid_until.is_some());
+    let both = Methods {
+        client_id: true,
+        email: true,
+    };
+    assert_eq!(value.methods, Some(both));
     assert_eq!(notes.unknown_verification_methods, 1);
+}
+
+#[test]
+fn methods_that_are_not_told_are_not_known() {
+    for (told, expect) in [
+        ("[]", Some((false, false))),
+        (r#"["email"]"#, Some((false, true))),
+        ("null", None),
+    ] {
+        let body = format!(r#"{{"data":{{"verificationMethods":{told}}}}}"#);
+        let methods = verification(body.as_bytes()).unwrap().value.methods;
+        assert_eq!(methods.map(|m| (m.client_id, m.email)), expect, "{told}");
+    }
 }
 
 #[test]
@@ -182,7 +200,7 @@ fn a_token_that_no_header_can_carry_is_none() {
     for bad in [r#""""#, r#""a b""#, r#""\n""#, r#""\ud800""#, "null", "7"] {
         let body = format!(r#"{{"data":{{"token":{bad}}}}}"#);
         let error = token(body.as_bytes()).unwrap_err();
-        let expect = "failed to renew the verification token: the answer has no usable token";
+        let expect = "failed to obtain a verification token: the answer has no usable token";
         assert_eq!(error.to_string(), expect);
     }
 }

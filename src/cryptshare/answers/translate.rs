@@ -4,11 +4,11 @@
 //! never guessed and never zero. One bad item rejects that item alone.
 
 use super::{
-    Notes, Page, Standing,
+    Methods, Notes, Page, Standing,
     told::{List, Told},
     wire::{
-        Download, FileDownload, FileStatus, Id, ListItem, RecipientStatus, Session, Status,
-        TransferStatus, VerificationAnswer,
+        ApiVersion, BulkItem, Download, FileDownload, FileStatus, Id, ListItem, RecipientStatus,
+        ServerStatus, Session, Status, TransferStatus, VerificationAnswer,
     },
 };
 use crate::model::{
@@ -30,26 +30,75 @@ pub(super) fn transfer(id: &TrackingId, answer: TransferStatus, notes: &mut Note
 
 /// The readings in a page of the 1.8 list.
 pub(super) fn page(list: List<ListItem>, notes: &mut Notes) -> Page {
+    page_of(list, notes, list_item)
+}
+
+/// The readings in a page of a bulk list.
+pub(super) fn bulk_page(list: List<BulkItem>, notes: &mut Notes) -> Page {
+    page_of(list, notes, bulk_item)
+}
+
+fn page_of<W>(
+    list: List<W>,
+    notes: &mut Notes,
+    read: impl FnMut(W, &mut Notes) -> Option<Transfer>,
+) -> Page {
     let items = list.items.len() + list.rejected;
     Page {
-        transfers: kept(list, notes, list_item),
+        transfers: kept(list, notes, read),
         items,
     }
 }
 
+fn bulk_item(item: BulkItem, notes: &mut Notes) -> Option<Transfer> {
+    let BulkItem {
+        tracking_id,
+        transfer,
+        status,
+    } = item;
+    let answer = TransferStatus { transfer, status };
+    Some(self::transfer(&tracking_id.value()?, answer, notes))
+}
+
+/// The highest minor of the one major version that there is.
+pub(super) fn minor(answer: ServerStatus) -> Option<u64> {
+    let versions = answer.api_versions.value()?.ui_api_versions.value()?;
+    let of_major = |version: ApiVersion| match version.major.value() {
+        Some(1) => version.minor.value(),
+        _ => None,
+    };
+    versions.items.into_iter().filter_map(of_major).max()
+}
+
 /// What GET verification says.
 pub(super) fn standing(answer: VerificationAnswer, notes: &mut Notes) -> Standing {
-    let methods = answer.verification_methods.value().unwrap_or_default();
-    let is_known = |method: &str| {
-        let word = method.replace('_', "");
-        word.eq_ignore_ascii_case("clientid") || word.eq_ignore_ascii_case("email")
-    };
-    let unknown = methods.items.iter().filter(|method| !is_known(method));
-    notes.unknown_verification_methods += unknown.fold(0, |sum, _| sum + 1);
     Standing {
         verified: answer.verified.value(),
         valid_until: answer.valid_until.value(),
+        methods: answer
+            .verification_methods
+            .value()
+            .map(|list| methods(&list, notes)),
     }
+}
+
+/// Both spellings of a method are known (contract, section 8, row 2).
+fn methods(list: &List<Box<str>>, notes: &mut Notes) -> Methods {
+    let mut methods = Methods {
+        client_id: false,
+        email: false,
+    };
+    for word in &list.items {
+        let word = word.replace('_', "");
+        if word.eq_ignore_ascii_case("clientid") {
+            methods.client_id = true;
+        } else if word.eq_ignore_ascii_case("email") {
+            methods.email = true;
+        } else {
+            notes.unknown_verification_methods += 1;
+        }
+    }
+    methods
 }
 
 fn list_item(item: ListItem, notes: &mut Notes) -> Option<Transfer> {

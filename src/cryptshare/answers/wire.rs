@@ -159,6 +159,37 @@ object!(
 );
 
 object!(
+    /// One item of a bulk list (contract 5.2): Transfer Status with its id.
+    BulkItem needs tracking_id {
+        tracking_id: TrackingId = "trackingId",
+        transfer: Session = "transfer",
+        status: Status = "status",
+    }
+);
+
+object!(
+    /// `data` of GET `/api/status` (contract, section 2).
+    ServerStatus needs api_versions {
+        api_versions: ApiVersions = "apiVersions",
+    }
+);
+
+object!(
+    /// `apiVersions`.
+    ApiVersions {
+        ui_api_versions: List<ApiVersion> = "uiApiVersions",
+    }
+);
+
+object!(
+    /// `apiVersions.uiApiVersions[]`.
+    ApiVersion needs minor {
+        major: u64 = "major",
+        minor: u64 = "minor",
+    }
+);
+
+object!(
     /// `data` of GET verification (contract 3.1).
     VerificationAnswer {
         verified: bool = "verified",

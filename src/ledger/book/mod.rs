@@ -69,6 +69,10 @@ impl Baseline {
 }
 
 /// One transfer in the book.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may come with any other"
+)]
 #[derive(Debug, Default)]
 pub struct Entry {
     /// What is remembered.
@@ -83,6 +87,9 @@ pub struct Entry {
     /// The state that the last single reading told. A listing that tells an end
     /// is not the last word: only a single reading tells all.
     read_state: Option<State>,
+    /// It is named no more, and not discovered: what was under way when that
+    /// ended does not bring it back.
+    released: bool,
     /// Baseline readings that did not tell the lists.
     mute_readings: u8,
     /// The labels of recipients by recipient id.
@@ -135,7 +142,7 @@ impl Entry {
 impl Book {
     /// Watches this from now on. A wider scope makes the next listing a
     /// baseline for what only it admits.
-    pub(super) fn watch(&mut self, watching: Watching) {
+    pub(super) fn watch(&mut self, watching: Watching, at: Timestamp) {
         let listed = self.watching.scope;
         let is_taken = matches!(self.baseline, Baseline::Taken);
         if is_taken && watching.scope.is_wider_than(&listed) {
@@ -145,7 +152,24 @@ impl Book {
             self.begin_anew();
         }
         self.is_touched |= watching.scope != self.watching.scope;
-        self.watching = watching;
+        let before = std::mem::replace(&mut self.watching, watching);
+        self.release(&before, at);
+        self.forget_old(at);
+    }
+
+    /// What is named no more leaves, unless it is discovered. It keeps its
+    /// marks, so that it is recognized if it is named again.
+    fn release(&mut self, before: &Watching, at: Timestamp) {
+        let Watching { scope, named } = &self.watching;
+        for (id, entry) in &mut self.entries {
+            let was_only_named = entry.released || before.named.contains_key(id);
+            let is_discovered = scope.discover && (!was_only_named || scope.admits(id, at));
+            entry.released = !is_discovered && !named.contains_key(id);
+            if entry.released && entry.absent_since.is_none() {
+                entry.absent_since = Some(at);
+                self.touched.insert(id.clone());
+            }
+        }
     }
 
     /// A sender that comes back counts on, but not what happened meanwhile.
@@ -163,6 +187,18 @@ impl Book {
         self.is_touched |= self.unwatched_since.is_none();
         self.unwatched_since.get_or_insert(at);
         self.presence = None;
+    }
+
+    /// Since when the configuration does not watch the sender; `None` if it
+    /// does.
+    pub const fn unwatched_since(&self) -> Option<Timestamp> {
+        self.unwatched_since
+    }
+
+    /// How many transfers are in the book, those that the server no longer
+    /// knows included.
+    pub fn remembered(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether the configuration watches the sender.
@@ -262,40 +298,58 @@ impl Book {
         self.watching.named.keys().filter(missing).count()
     }
 
-    pub(super) fn list(&mut self, listing: Vec<Transfer>, at: Timestamp) -> Happened {
+    /// A page of a listing. What it tells whole is as good as a single reading.
+    pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        let listed: HashSet<_> = listing.iter().map(|reading| reading.id.clone()).collect();
-        for reading in listing {
+        let page = page.into_iter().filter(|one| self.concerns_us(&one.id));
+        for reading in page.collect::<Vec<_>>() {
             let is_baseline = self.baseline.covers(&reading.id, at);
             let events = self.merge(&reading, at, is_baseline);
+            if reading.is_whole() && !self.had_ended(&reading.id) {
+                self.note_reading(&reading);
+            }
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
-        self.is_touched |= matches!(self.baseline, Baseline::Due { .. });
-        self.baseline = Baseline::Taken;
-        self.settle_missing(&listed, at);
         happened
     }
 
+    /// The end of a listing: what it did not show is not listed.
+    pub(super) fn end_listing(&mut self, ids: Vec<TrackingId>, at: Timestamp) {
+        self.is_touched |= matches!(self.baseline, Baseline::Due { .. });
+        self.baseline = Baseline::Taken;
+        self.settle_missing(&ids.into_iter().collect(), at);
+    }
+
     pub(super) fn inspect(&mut self, reading: &Transfer, at: Timestamp) -> Happened {
+        if !self.concerns_us(&reading.id) {
+            return Vec::new();
+        }
         let origin = self.watching.named.get(&reading.id);
         let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
-        if let Some(entry) = self.entries.get_mut(&reading.id) {
-            let before = (entry.baseline_due, entry.read_state);
-            entry.note_baseline(reading);
-            entry.read_state = reading.state.or(entry.read_state);
-            if (entry.baseline_due, entry.read_state) != before {
-                self.touched.insert(reading.id.clone());
-            }
-        }
+        self.note_reading(reading);
         let named = |event| (reading.id.clone(), event);
         events.into_iter().map(named).collect()
+    }
+
+    /// The reading tells as much as there is to be told.
+    fn note_reading(&mut self, reading: &Transfer) {
+        let Some(entry) = self.entries.get_mut(&reading.id) else {
+            return;
+        };
+        let before = (entry.baseline_due, entry.read_state);
+        entry.note_baseline(reading);
+        entry.read_state = reading.state.or(entry.read_state);
+        if (entry.baseline_due, entry.read_state) != before {
+            self.touched.insert(reading.id.clone());
+        }
     }
 
     /// The server says that it does not know `id`. That is a loss if the
     /// transfer was known and had not ended.
     pub(super) fn lose(&mut self, id: &TrackingId, at: Timestamp) -> Happened {
-        let Some(entry) = self.entries.get_mut(id) else {
+        let concerns_us = self.concerns_us(id);
+        let Some(entry) = self.entries.get_mut(id).filter(|_| concerns_us) else {
             return Vec::new();
         };
         entry.absent_since.get_or_insert(at);
@@ -313,7 +367,12 @@ impl Book {
             None => Some(at),
             Some(_) => before,
         };
-        self.presence = Some(Presence { round, at, good_at });
+        self.presence = Some(Presence {
+            round,
+            at,
+            good_at,
+            is_restored: false,
+        });
     }
 
     /// Folds the reading into its entry. While the entry's baseline is due,
@@ -338,6 +397,14 @@ impl Book {
         if counts { events } else { Vec::new() }
     }
 
+    /// Whether the transfer is watched still, now that an observation of it
+    /// arrives.
+    fn concerns_us(&self, id: &TrackingId) -> bool {
+        let Watching { scope, named } = &self.watching;
+        let is_released = || self.entries.get(id).is_some_and(|entry| entry.released);
+        named.contains_key(id) || (scope.discover && !is_released())
+    }
+
     /// Whether the transfer came by a listing after the first one: then all
     /// it shows counts, whoever else names it.
     fn is_known_new(&self, id: &TrackingId) -> bool {
@@ -357,6 +424,11 @@ impl Book {
                 self.touched.insert(id.clone());
             }
         }
+        self.forget_old(at);
+    }
+
+    /// Drops what has been absent for long.
+    fn forget_old(&mut self, at: Timestamp) {
         let is_old = |since| at.duration_since(since) >= KEEP_MARKS;
         let dropped = self
             .entries

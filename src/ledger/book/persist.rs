@@ -161,6 +161,7 @@ impl Entry {
             read_state: row.read_state.map(rows::state).transpose()?,
             recipient_labels,
             mute_readings: 0,
+            released: false,
             pending: BTreeMap::new(),
         })
     }
@@ -264,7 +265,7 @@ fn presence_row(presence: &Presence) -> rows::Presence {
     let (verified, until) = match verified_until {
         Verification::Unknown => (None, None),
         Verification::Missing => (Some(false), None),
-        Verification::Valid { until } => (Some(true), until),
+        Verification::Valid { until, .. } => (Some(true), until),
     };
     rows::Presence {
         at: moment(presence.at),
@@ -282,6 +283,8 @@ fn presence(row: rows::Presence) -> Result<Presence, Malformed> {
         Some(false) => Verification::Missing,
         Some(true) => Verification::Valid {
             until: optional(row.verified_until)?,
+            // The next round tells.
+            needs_human: false,
         },
     };
     Ok(Presence {
@@ -292,6 +295,7 @@ fn presence(row: rows::Presence) -> Result<Presence, Malformed> {
         },
         at: timestamp(row.at)?,
         good_at: optional(row.good_at)?,
+        is_restored: true,
     })
 }
 

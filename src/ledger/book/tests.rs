@@ -26,15 +26,26 @@ fn book(named: &[(&str, Origin)]) -> Book {
     watching(EVERYTHING, named)
 }
 
+/// A listing of one page.
+fn list(book: &mut Book, page: Vec<Transfer>, at: Timestamp) -> Happened {
+    let ids = page.iter().map(|reading| reading.id.clone()).collect();
+    let happened = book.see(page, at);
+    book.end_listing(ids, at);
+    happened
+}
+
 fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
     let mut book = Book::default();
-    book.watch(Watching {
-        scope,
-        named: named
-            .iter()
-            .map(|(name, origin)| (id(name), *origin))
-            .collect(),
-    });
+    book.watch(
+        Watching {
+            scope,
+            named: named
+                .iter()
+                .map(|(name, origin)| (id(name), *origin))
+                .collect(),
+        },
+        at(0),
+    );
     book
 }
 
@@ -57,7 +68,10 @@ fn failing(name: &str, state: State) -> Transfer {
 #[test]
 fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
     let mut book = book(&[]);
-    assert_eq!(book.list(vec![reading("a", State::Active)], at(0)), vec![]);
+    assert_eq!(
+        list(&mut book, vec![reading("a", State::Active)], at(0)),
+        vec![]
+    );
     assert_eq!(book.inspect(&failing("a", State::Active), at(9)), vec![]);
     assert_eq!(book.inspect(&failing("a", State::Active), at(10)), vec![]);
     let ended = book.inspect(&failing("a", State::DeletedByAdmin), at(11));
@@ -67,10 +81,10 @@ fn a_first_listing_and_the_first_reading_of_each_are_the_baseline() {
 #[test]
 fn what_was_listed_once_keeps_its_baseline_until_its_first_reading() {
     let mut book = book(&[]);
-    book.list(vec![reading("a", State::Active)], at(0));
-    assert_eq!(book.list(Vec::new(), at(60)), vec![]);
+    list(&mut book, vec![reading("a", State::Active)], at(0));
+    assert_eq!(list(&mut book, vec![], at(60)), vec![]);
     assert_eq!(
-        book.list(vec![failing("a", State::Active)], at(120)),
+        list(&mut book, vec![failing("a", State::Active)], at(120)),
         vec![]
     );
     assert_eq!(book.inspect(&failing("a", State::Active), at(9000)), vec![]);
@@ -83,7 +97,7 @@ fn an_item_that_tells_nothing_but_its_id_has_a_baseline_when_it_can_be_read() {
     let mut book = book(&[]);
     for minute in 0..5 {
         let listing = vec![Transfer::untold(id("a")), reading("b", State::Active)];
-        assert_eq!(book.list(listing, at(minute * 60)), vec![]);
+        assert_eq!(list(&mut book, listing, at(minute * 60)), vec![]);
     }
     assert_eq!(book.inspect(&failing("a", State::Active), at(999)), vec![]);
 }
@@ -91,8 +105,8 @@ fn an_item_that_tells_nothing_but_its_id_has_a_baseline_when_it_can_be_read() {
 #[test]
 fn what_appears_later_counts_from_its_beginning() {
     let mut book = book(&[]);
-    book.list(Vec::new(), at(0));
-    let listed = book.list(vec![reading("b", State::Active)], at(1));
+    list(&mut book, vec![], at(0));
+    let listed = list(&mut book, vec![reading("b", State::Active)], at(1));
     assert_eq!(listed.len(), 3, "{listed:?}");
     let inspected = book.inspect(&failing("b", State::Active), at(2));
     assert_eq!(inspected.len(), 1, "{inspected:?}");
@@ -112,11 +126,14 @@ fn a_named_transfer_has_its_first_reading_as_baseline_whenever_that_comes() {
 #[test]
 fn a_named_transfer_that_is_discovered_follows_the_rule_of_discovery() {
     let mut new = book(&[("c", Origin::Configured)]);
-    new.list(Vec::new(), at(0));
-    assert_eq!(new.list(vec![reading("c", State::Active)], at(1)).len(), 3);
+    list(&mut new, vec![], at(0));
+    assert_eq!(
+        list(&mut new, vec![reading("c", State::Active)], at(1)).len(),
+        3
+    );
     assert_eq!(new.inspect(&failing("c", State::Active), at(2)).len(), 1);
     let mut old = book(&[("c", Origin::Dropped)]);
-    old.list(vec![reading("c", State::Active)], at(0));
+    list(&mut old, vec![reading("c", State::Active)], at(0));
     assert_eq!(old.inspect(&failing("c", State::Active), at(2)), vec![]);
 }
 
@@ -130,10 +147,13 @@ fn a_transfer_that_the_application_dropped_after_the_start_is_new() {
 #[test]
 fn a_transfer_that_a_reload_names_has_a_baseline() {
     let mut book = watching(Scope::default(), &[]);
-    book.watch(Watching {
-        scope: Scope::default(),
-        named: [(id("e"), Origin::Configured)].into(),
-    });
+    book.watch(
+        Watching {
+            scope: Scope::default(),
+            named: [(id("e"), Origin::Configured)].into(),
+        },
+        at(0),
+    );
     assert_eq!(book.inspect(&failing("e", State::Active), at(0)), vec![]);
 }
 
@@ -141,12 +161,15 @@ fn a_transfer_that_a_reload_names_has_a_baseline() {
 fn discovery_that_is_switched_on_begins_with_a_baseline() {
     let mut book = watching(Scope::default(), &[("f", Origin::Configured)]);
     book.inspect(&reading("f", State::Active), at(0));
-    book.watch(Watching {
-        scope: EVERYTHING,
-        named: [(id("f"), Origin::Configured)].into(),
-    });
+    book.watch(
+        Watching {
+            scope: EVERYTHING,
+            named: [(id("f"), Origin::Configured)].into(),
+        },
+        at(0),
+    );
     let listing = vec![reading("f", State::Active), reading("g", State::Active)];
-    assert_eq!(book.list(listing, at(60)), vec![]);
+    assert_eq!(list(&mut book, listing, at(60)), vec![]);
     assert_eq!(book.inspect(&failing("g", State::Active), at(61)), vec![]);
     let known = book.inspect(&failing("f", State::Active), at(62));
     assert_eq!(known.len(), 1, "what was watched before goes on counting");
@@ -162,28 +185,28 @@ fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
         named: BTreeMap::new(),
     };
     let mut book = Book::default();
-    book.watch(age(7));
-    book.list(Vec::new(), at(0));
-    book.watch(age(90));
+    book.watch(age(7), at(0));
+    list(&mut book, vec![], at(0));
+    book.watch(age(90), at(0));
     let (old, new) = ("20260215-080000-Qx7Lm2Za", "20260401-080000-Qx7Lm2Za");
     let listing = vec![reading(old, State::Active), reading(new, State::Active)];
-    let happened = book.list(listing, at(60));
+    let happened = list(&mut book, listing, at(60));
     assert_eq!(happened.len(), 3, "{happened:?}");
     assert!(happened.iter().all(|(of, _)| *of == id(new)));
     assert_eq!(book.inspect(&failing(old, State::Active), at(61)), vec![]);
-    let narrower = book.list(Vec::new(), at(120));
+    let narrower = list(&mut book, vec![], at(120));
     assert_eq!(narrower, vec![]);
-    book.watch(age(7));
+    book.watch(age(7), at(120));
     let later = "20260401-090000-Qx7Lm2Za";
-    let happened = book.list(vec![reading(later, State::Active)], at(180));
+    let happened = list(&mut book, vec![reading(later, State::Active)], at(180));
     assert_eq!(happened.len(), 3, "a narrower scope has no baseline");
 }
 
 #[test]
 fn a_vanished_transfer_counts_once_and_revives_without_events() {
     let mut book = book(&[]);
-    book.list(Vec::new(), at(0));
-    book.list(vec![reading("d", State::Active)], at(1));
+    list(&mut book, vec![], at(0));
+    list(&mut book, vec![reading("d", State::Active)], at(1));
     let lost = book.lose(&id("d"), at(2));
     assert_eq!(lost, vec![(id("d"), Event::Vanished)]);
     assert_eq!(book.present().count(), 0);
@@ -196,10 +219,10 @@ fn a_vanished_transfer_counts_once_and_revives_without_events() {
 #[test]
 fn an_ended_transfer_that_leaves_the_list_is_forgotten_after_90_days() {
     let mut book = book(&[]);
-    book.list(vec![reading("e", State::Failed)], at(0));
-    assert_eq!(book.list(Vec::new(), at(1)), vec![]);
+    list(&mut book, vec![reading("e", State::Failed)], at(0));
+    assert_eq!(list(&mut book, vec![], at(1)), vec![]);
     assert_eq!((book.present().count(), book.entries.len()), (0, 1));
-    book.list(Vec::new(), at(91 * 86_400));
+    list(&mut book, vec![], at(91 * 86_400));
     assert_eq!(book.entries.len(), 0);
 }
 
@@ -220,10 +243,10 @@ fn the_last_good_round_is_remembered_through_failures() {
 #[test]
 fn an_end_that_only_a_listing_told_is_still_to_be_read() {
     let mut book = book(&[]);
-    book.list(vec![reading("old", State::Failed)], at(0));
-    book.list(vec![reading("a", State::Active)], at(1));
+    list(&mut book, vec![reading("old", State::Failed)], at(0));
+    list(&mut book, vec![reading("a", State::Active)], at(1));
     book.inspect(&reading("a", State::Active), at(2));
-    book.list(vec![reading("a", State::DeletedByAdmin)], at(3));
+    list(&mut book, vec![reading("a", State::DeletedByAdmin)], at(3));
     let known = |book: &Book, name: &str| {
         let mut known = book.known();
         known
@@ -243,13 +266,80 @@ fn a_baseline_waits_for_the_lists_but_not_for_ever() {
         ..reading("a", State::Active)
     };
     let mut waits = book(&[]);
-    waits.list(vec![mute.clone()], at(0));
+    list(&mut waits, vec![mute.clone()], at(0));
     waits.inspect(&mute, at(1));
     assert_eq!(waits.inspect(&failing("a", State::Active), at(2)), vec![]);
     let mut tires = book(&[]);
-    tires.list(vec![mute.clone()], at(0));
+    list(&mut tires, vec![mute.clone()], at(0));
     for second in 1..9 {
         tires.inspect(&mute, at(second));
     }
     assert_eq!(tires.inspect(&failing("a", State::Active), at(9)).len(), 1);
+}
+
+/// What these names make of a book from now on.
+fn rename(book: &mut Book, named: &[(&str, Origin)], second: i64) {
+    let named = named.iter().map(|(name, origin)| (id(name), *origin));
+    let watching = Watching {
+        scope: book.watching.scope,
+        named: named.collect(),
+    };
+    book.watch(watching, at(second));
+}
+
+#[test]
+fn what_is_named_no_more_leaves_and_what_was_under_way_does_not_bring_it_back() {
+    let mut book = watching(Scope::default(), &[("a", Origin::Dropped)]);
+    assert_eq!(book.inspect(&reading("a", State::Active), at(0)).len(), 3);
+    rename(&mut book, &[], 1);
+    assert_eq!(book.present().count(), 0);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(2)), vec![]);
+    assert_eq!(book.lose(&id("a"), at(3)), vec![]);
+    assert_eq!(book.inspect(&failing("b", State::Active), at(4)), vec![]);
+    assert_eq!(book.present().count(), 0);
+    // Named again, it counts what happened meanwhile, and nothing twice.
+    rename(&mut book, &[("a", Origin::Dropped)], 5);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(6)).len(), 1);
+    assert_eq!(book.present().count(), 1);
+}
+
+#[test]
+fn what_is_named_no_more_stays_where_it_is_discovered() {
+    let mut book = book(&[("a", Origin::Configured)]);
+    list(&mut book, vec![reading("a", State::Active)], at(0));
+    book.inspect(&reading("a", State::Active), at(1));
+    rename(&mut book, &[], 2);
+    assert_eq!(book.present().count(), 1);
+    assert_eq!(book.inspect(&failing("a", State::Active), at(3)).len(), 1);
+}
+
+#[test]
+fn what_is_too_old_to_be_discovered_leaves_with_its_name() {
+    let old = "20260215-080000-Qx7Lm2Za";
+    let week = Scope {
+        discover: true,
+        max_age: Some(Duration::from_hours(7 * 24)),
+    };
+    let mut book = watching(week, &[(old, Origin::Dropped)]);
+    list(&mut book, vec![reading(old, State::Active)], at(0));
+    book.inspect(&reading(old, State::Active), at(1));
+    rename(&mut book, &[], 2);
+    assert_eq!(book.present().count(), 0);
+    list(&mut book, vec![reading(old, State::Active)], at(3));
+    assert_eq!(book.present().count(), 0, "the listing was under way");
+}
+
+#[test]
+fn a_name_that_went_while_nobody_watched_is_gone_after_the_start() {
+    let mut before = watching(Scope::default(), &[("a", Origin::Dropped)]);
+    before.inspect(&reading("a", State::Active), at(0));
+    let mut book = Book::restored(&before.row()).unwrap();
+    for (id, row) in before.changes() {
+        book.restore_transfer(id, row.unwrap()).unwrap();
+    }
+    assert_eq!(book.present().count(), 1);
+    rename(&mut book, &[], 60);
+    assert_eq!(book.present().count(), 0);
+    rename(&mut book, &[], 91 * 86_400);
+    assert_eq!(book.entries.len(), 0, "marks are kept for 90 days");
 }

@@ -3,19 +3,26 @@
 //! A row holds a whole record or all counters of a sender, never a difference,
 //! so writing it again after a commit whose outcome is not known does no harm.
 //!
+//! A file gets its name when it is complete, so one that is empty, or holds
+//! something else, has lost what it held: it is no reason to begin anew.
+//!
 //! **Invariants.** What [`Store::commit`] has acknowledged survives a power
-//! loss. A file that cannot be understood is never overwritten.
+//! loss. A file that cannot be understood is never changed.
+
+mod aside;
+mod look;
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, fchown},
     path::{Path, PathBuf},
 };
 
+use look::Look;
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    backends::FileBackend,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, backends::FileBackend,
 };
 
 use super::rows::{self, Malformed};
@@ -51,6 +58,13 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.senders.is_empty() && self.transfers.is_empty()
     }
+
+    /// Lets what `content` knows of `sender` give way to this batch.
+    pub fn replaces(&mut self, content: &Content, sender: &SenderId) {
+        let old = content.transfers.iter().filter(|(id, ..)| id == sender);
+        let gone = old.map(|(sender, id, _)| (sender.clone(), id.clone(), None));
+        self.transfers.splice(..0, gone);
+    }
 }
 
 /// Every row of a file.
@@ -60,9 +74,28 @@ pub struct Content {
     pub(super) transfers: Vec<(SenderId, TrackingId, rows::Transfer)>,
 }
 
+impl Content {
+    /// Every sender that anything is remembered of.
+    pub fn senders(&self) -> impl Iterator<Item = &SenderId> {
+        self.senders.iter().map(|(id, _)| id)
+    }
+}
+
+/// Whether a file that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMissing {
+    /// A new one begins.
+    Create,
+    /// That is an error.
+    Refuse,
+}
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// It is not there.
+    #[error("{0} does not exist; check [state] directory")]
+    Missing(PathBuf),
     /// Another process has it.
     #[error("{0} is in use by another process; stop that one first")]
     InUse(PathBuf),
@@ -77,6 +110,11 @@ pub enum StoreError {
     /// It is damaged.
     #[error("{0} is damaged; restore it from a backup, or begin anew with --state.reset")]
     Damaged(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another file has taken its place.
+    #[error(
+        "{0} is not the file that was opened at the start; restart to go on from what it holds"
+    )]
+    Replaced(PathBuf),
     /// A row could not be written.
     #[error("{0} cannot be written")]
     Write(PathBuf, #[source] Box<redb::Error>),
@@ -86,21 +124,33 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    /// The number of the file in its file system.
+    inode: u64,
     /// Closed after a failure, since the library refuses to go on after one.
     database: Option<Database>,
 }
 
 impl Store {
-    /// Opens the file in `directory`, or creates it with mode 0600.
+    /// Opens the file in `directory`; a new one has mode 0600.
     ///
     /// # Errors
-    /// If it is in use, newer, damaged or inaccessible; nothing is changed
+    /// If it is in use, newer, damaged or inaccessible; the file is not changed
     /// then.
-    pub fn open(directory: &Path) -> Result<(Self, Content), StoreError> {
+    pub fn open(directory: &Path, missing: IfMissing) -> Result<(Self, Content), StoreError> {
         let path = directory.join(FILE);
-        let database = open(directory, &path)?;
-        let content = read(&database).map_err(|error| error.at(&path))?;
+        let (database, content) = match file_at(&path) {
+            Ok(file) => {
+                let content = content_of(file, &path)?;
+                (open(&path)?, content)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match missing {
+                IfMissing::Create => (create(directory, &path)?, Content::default()),
+                IfMissing::Refuse => return Err(StoreError::Missing(path)),
+            },
+            Err(error) => return Err(inaccessible(&path, error)),
+        };
         let store = Self {
+            inode: inode(&path)?,
             path,
             database: Some(database),
         };
@@ -114,12 +164,22 @@ impl Store {
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open(self.path.parent().unwrap_or(Path::new("")), &self.path)?,
+            None => self.reopen()?,
         };
         write(&database, batch)
             .map_err(|error| StoreError::Write(self.path.clone(), Box::new(error)))?;
         self.database = Some(database);
         Ok(())
+    }
+
+    /// Opens the same file: to another one, and be it new and empty, the next
+    /// batch would be all that is known.
+    fn reopen(&self) -> Result<Database, StoreError> {
+        if inode(&self.path)? == self.inode {
+            open(&self.path)
+        } else {
+            Err(StoreError::Replaced(self.path.clone()))
+        }
     }
 
     /// The error of a file whose rows contradict each other.
@@ -152,21 +212,86 @@ impl Unreadable {
     }
 }
 
-fn open(directory: &Path, path: &Path) -> Result<Database, StoreError> {
-    let inaccessible = |error: io::Error| {
-        StoreError::Inaccessible(path.to_owned(), Box::new(redb::Error::Io(error)))
-    };
-    fs::create_dir_all(directory).map_err(inaccessible)?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = options.mode(0o600).open(path).map_err(inaccessible)?;
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(FileBackend::new(file).map_err(|error| refused(path, error))?)
-        .map_err(|error| refused(path, error))?;
+fn inaccessible(path: &Path, error: io::Error) -> StoreError {
+    StoreError::Inaccessible(path.to_owned(), Box::new(redb::Error::Io(error)))
+}
+
+fn inode(path: &Path) -> Result<u64, StoreError> {
+    let metadata = fs::metadata(path).map_err(|error| inaccessible(path, error))?;
+    Ok(metadata.ino())
+}
+
+/// The file of an earlier life. A pipe does not keep us waiting, since it is
+/// opened for reading and writing.
+fn file_at(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    if !file.metadata()?.is_file() {
+        let what = "it is not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Ok(file)
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Every row of the file, which is checked to the last page and not changed.
+fn content_of(file: File, path: &Path) -> Result<Content, StoreError> {
+    let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+    if is_empty {
+        return Err(StoreError::Damaged(path.to_owned(), "it is empty".into()));
+    }
+    let look = Look::new(file).map_err(|error| refused(path, error))?;
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    let database = builder.create_with_backend(look);
+    let database = database.map_err(|error| refused(path, error))?;
+    read(&database).map_err(|error| error.at(path))
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let file = file_at(path).map_err(|error| inaccessible(path, error))?;
+    let backend = FileBackend::new(file).map_err(|error| refused(path, error))?;
+    let database = builder().create_with_backend(backend);
+    database.map_err(|error| refused(path, error))
+}
+
+/// Makes a file with its tables under another name, and then gives it its own.
+fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
+    let failed = |error| inaccessible(path, error);
+    fs::create_dir_all(directory).map_err(failed)?;
+    let mut unnamed = tempfile::Builder::new();
+    // Its mode is 0600.
+    let unnamed = unnamed.prefix(FILE).tempfile_in(directory);
+    let unnamed = unnamed.map_err(failed)?;
+    let file = unnamed.as_file().try_clone().map_err(failed)?;
+    own_like(directory, &file).map_err(failed)?;
+    let backend = FileBackend::new(file).map_err(|error| refused(path, error))?;
+    let database = builder().create_with_backend(backend);
+    let database = database.map_err(|error| refused(path, error))?;
     prepare(&database)
         .map_err(|error| StoreError::Inaccessible(path.to_owned(), Box::new(error)))?;
+    let named = unnamed.persist_noclobber(path);
+    named.map_err(|error| failed(error.error))?;
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(failed)?;
     Ok(database)
+}
+
+/// Gives the file to the owner of its directory: a command that root runs must
+/// not lock the exporter out of its own ledger.
+fn own_like(directory: &Path, file: &File) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let (wanted, present) = (fs::metadata(directory)?, file.metadata()?);
+    if (wanted.uid(), wanted.gid()) == (present.uid(), present.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 fn refused(path: &Path, error: DatabaseError) -> StoreError {
@@ -179,7 +304,10 @@ fn refused(path: &Path, error: DatabaseError) -> StoreError {
             StoreError::Damaged(path, Box::new(error))
         }
         DatabaseError::Storage(StorageError::Io(ref cause))
-            if cause.kind() == io::ErrorKind::InvalidData =>
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
         {
             StoreError::Damaged(path, Box::new(error))
         }
@@ -190,28 +318,23 @@ fn refused(path: &Path, error: DatabaseError) -> StoreError {
     }
 }
 
-/// Gives a new file its tables and its format; an old one stays untouched.
+/// Gives a new file its tables and its format.
 fn prepare(database: &Database) -> Result<(), redb::Error> {
-    let is_new = match database.begin_read()?.open_table(META) {
-        Ok(_) => false,
-        Err(redb::TableError::TableDoesNotExist(_)) => true,
-        Err(error) => return Err(error.into()),
-    };
-    if is_new {
-        let transaction = database.begin_write()?;
-        transaction.open_table(META)?.insert("format", FORMAT)?;
-        transaction.open_table(SENDERS)?;
-        transaction.open_table(TRANSFERS)?;
-        transaction.commit()?;
-    }
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert("format", FORMAT)?;
+    transaction.open_table(SENDERS)?;
+    transaction.open_table(TRANSFERS)?;
+    transaction.commit()?;
     Ok(())
 }
 
 fn read(database: &Database) -> Result<Content, Unreadable> {
     let storage = |error: redb::Error| Unreadable::Storage(error);
     let format = format_of(database).map_err(storage)?;
-    if format > FORMAT {
-        return Err(Unreadable::Newer(format));
+    match format {
+        Some(FORMAT) => {}
+        Some(newer) if newer > FORMAT => return Err(Unreadable::Newer(newer)),
+        Some(_) | None => return Err(Unreadable::Malformed(Malformed)),
     }
     let (senders, transfers) = raw_rows(database).map_err(storage)?;
     let mut content = Content::default();
@@ -227,11 +350,11 @@ fn read(database: &Database) -> Result<Content, Unreadable> {
     Ok(content)
 }
 
-fn format_of(database: &Database) -> Result<u32, redb::Error> {
+fn format_of(database: &Database) -> Result<Option<u32>, redb::Error> {
     let transaction = database.begin_read()?;
     let table = transaction.open_table(META)?;
     let format = table.get("format")?;
-    Ok(format.map_or(0, |format| format.value()))
+    Ok(format.map(|format| format.value()))
 }
 
 type RawSenders = Vec<(SenderId, Vec<u8>)>;

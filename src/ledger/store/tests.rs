@@ -179,12 +179,18 @@ fn last_batch(content: &Content) -> u64 {
     n
 }
 
-fn open_disk(disk: &Disk) -> Result<Database, redb::Error> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    let database = builder.create_with_backend(disk.clone())?;
-    prepare(&database)?;
-    Ok(database)
+/// A file has its tables before it gets its name, so none is cut without them.
+fn new_image() -> Vec<u8> {
+    let disk = Disk::new(Vec::new(), u64::MAX);
+    let database = builder().create_with_backend(disk.clone()).unwrap();
+    prepare(&database).unwrap();
+    drop(database);
+    let platter = disk.0.lock().unwrap();
+    platter.synced.clone()
+}
+
+fn open_disk(disk: &Disk) -> Result<Database, DatabaseError> {
+    builder().create_with_backend(disk.clone())
 }
 
 /// Writes batches after `acknowledged` until the power is cut; the answer is
@@ -206,7 +212,7 @@ fn live(disk: &Disk, mut acknowledged: u64, rng: &mut StdRng) -> u64 {
 
 #[test]
 fn ten_thousand_power_cuts_lose_nothing_that_was_acknowledged() {
-    let mut image = Vec::new();
+    let mut image = new_image();
     let mut acknowledged = 0;
     let mut in_commit = 0;
     for seed in 0..CUTS {
@@ -231,7 +237,7 @@ fn ten_thousand_power_cuts_lose_nothing_that_was_acknowledged() {
 fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut store, content) = Store::open(directory.path()).unwrap();
+    let (mut store, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert!(content.senders.is_empty());
     store.commit(&batch(1, &mut rng)).unwrap();
     let id = TrackingId::parse("t3").unwrap();
@@ -241,7 +247,7 @@ fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     };
     store.commit(&dropped).unwrap();
     drop(store);
-    let (_, content) = Store::open(directory.path()).unwrap();
+    let (_, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert_eq!(last_batch(&content), 1);
     let ids: Vec<_> = content
         .transfers
@@ -251,32 +257,112 @@ fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     assert_eq!(ids, ["t0", "t1", "t2", "t4"]);
 }
 
+/// The file of a store that was closed in order, or whose process was killed.
+fn file(is_killed: bool) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rng = StdRng::seed_from_u64(1);
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
+    for n in 1..60 {
+        store.commit(&batch(n, &mut rng)).unwrap();
+    }
+    let path = directory.path().join(FILE);
+    let killed = fs::read(&path).unwrap();
+    drop(store);
+    if is_killed {
+        killed
+    } else {
+        fs::read(&path).unwrap()
+    }
+}
+
+/// Opens a store whose file has these bytes; a refusal must leave them alone.
+fn reopened(bytes: &[u8]) -> Result<Content, StoreError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    fs::write(&path, bytes).unwrap();
+    let opened = Store::open(directory.path(), IfMissing::Create).map(|(_, content)| content);
+    if opened.is_err() {
+        assert!(fs::read(&path).unwrap() == bytes, "it was changed");
+    }
+    opened
+}
+
+/// Nothing that a disk makes of a file is taken for an empty ledger, or leads
+/// to a panic. Where the last commit is damaged it counts as one that was cut:
+/// the one before it stands, and the server tells the rest.
+#[test]
+fn whatever_is_done_to_a_file_it_is_whole_or_refused_and_left_alone() {
+    for is_killed in [false, true] {
+        let whole = file(is_killed);
+        assert_eq!(last_batch(&reopened(&whole).unwrap()), 59);
+        let mut refused = 0;
+        for seed in 0..400 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut bytes = whole.clone();
+            let at = rng.random_range(0..bytes.len());
+            match seed % 4 {
+                0 => bytes[at] ^= rng.random_range(1..=255),
+                1 => bytes.truncate(at),
+                2 => bytes[at..].fill(0),
+                _ => {
+                    let end = (at + SECTOR).min(whole.len());
+                    rng.fill(&mut bytes[at..end]);
+                }
+            }
+            match reopened(&bytes) {
+                Ok(content) => assert!(last_batch(&content) >= 58, "seed {seed}"),
+                Err(StoreError::Damaged(..)) => refused += 1,
+                Err(error) => panic!("seed {seed}: {error:?}"),
+            }
+        }
+        assert!(refused > 100, "only {refused} were refused");
+    }
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_refused() {
+    for bytes in [&b""[..], b"\0", &[0; 4096], b"[state]\n"] {
+        let error = reopened(bytes).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(..)), "{error}");
+    }
+}
+
+/// As a newer exporter leaves it, and as one leaves it that was killed.
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(directory.path()).unwrap();
-    let database = store.database.as_ref().unwrap();
-    let transaction = database.begin_write().unwrap();
-    let mut meta = transaction.open_table(META).unwrap();
-    meta.insert("format", FORMAT + 1).unwrap();
-    drop(meta);
-    transaction.commit().unwrap();
-    drop(store);
-    let error = Store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer(_, 2)), "{error}");
+    for is_killed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
+        let (store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
+        let database = store.database.as_ref().unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert("format", FORMAT + 1).unwrap();
+        drop(meta);
+        transaction.commit().unwrap();
+        let killed = fs::read(&path).unwrap();
+        drop(store);
+        let bytes = if is_killed {
+            killed
+        } else {
+            fs::read(&path).unwrap()
+        };
+        let error = reopened(&bytes).unwrap_err();
+        assert!(matches!(error, StoreError::Newer(_, 2)), "{error}");
+    }
 }
 
 #[test]
 fn a_row_that_is_none_is_told_as_damage() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(directory.path()).unwrap();
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     let nonsense = Batch {
         senders: vec![(sender(), Some(vec![0xff; 3]))],
         transfers: Vec::new(),
     };
     store.commit(&nonsense).unwrap();
     drop(store);
-    let error = Store::open(directory.path()).unwrap_err();
+    let error = Store::open(directory.path(), IfMissing::Create).unwrap_err();
     assert!(matches!(error, StoreError::Damaged(..)), "{error}");
 }
 
@@ -285,16 +371,41 @@ fn a_row_that_is_none_is_told_as_damage() {
 fn a_commit_that_failed_is_made_again_when_the_disk_takes_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut rng = StdRng::seed_from_u64(1);
-    let (mut store, _) = Store::open(directory.path()).unwrap();
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     store.commit(&batch(1, &mut rng)).unwrap();
     let whole = store.database.take();
-    let full = Disk::new(Vec::new(), 40);
+    let full = Disk::new(new_image(), 40);
     store.database = Some(open_disk(&full).unwrap());
     full.cut();
     assert!(store.commit(&batch(2, &mut rng)).is_err());
     drop(whole);
     store.commit(&batch(2, &mut rng)).unwrap();
     drop(store);
-    let (_, content) = Store::open(directory.path()).unwrap();
+    let (_, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
+    assert_eq!(last_batch(&content), 2);
+}
+
+/// Where the directory is gone or is another one, as after an unmount, there
+/// is no new ledger that would know the last changes alone.
+#[test]
+fn a_store_is_opened_anew_only_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    let aside = directory.path().join("aside");
+    let mut rng = StdRng::seed_from_u64(1);
+    let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
+    store.commit(&batch(1, &mut rng)).unwrap();
+    drop(store.database.take());
+    fs::rename(&path, &aside).unwrap();
+    let error = store.commit(&batch(2, &mut rng)).unwrap_err();
+    assert!(matches!(error, StoreError::Inaccessible(..)), "{error}");
+    assert!(!path.exists());
+    drop(Store::open(directory.path(), IfMissing::Create).unwrap());
+    let error = store.commit(&batch(2, &mut rng)).unwrap_err();
+    assert!(matches!(error, StoreError::Replaced(..)), "{error}");
+    fs::rename(&aside, &path).unwrap();
+    store.commit(&batch(2, &mut rng)).unwrap();
+    drop(store);
+    let (_, content) = Store::open(directory.path(), IfMissing::Create).unwrap();
     assert_eq!(last_batch(&content), 2);
 }

@@ -110,7 +110,9 @@ impl Desk {
     /// A round that listed `transfers` ends at `seconds`.
     fn round(&mut self, sender: &str, seconds: i64, transfers: Vec<Transfer>) {
         let singly = transfers.clone();
-        self.observe(sender, seconds, Finding::Listed(transfers));
+        let ids = transfers.iter().map(|reading| reading.id.clone()).collect();
+        self.observe(sender, seconds, Finding::Seen(transfers));
+        self.observe(sender, seconds, Finding::Listed(ids));
         for reading in singly {
             self.observe(sender, seconds, Finding::Inspected(reading));
         }
@@ -121,9 +123,30 @@ impl Desk {
         let round = Round {
             failure,
             clock_offset: None,
-            verified_until: Verification::Valid { until: None },
+            verified_until: Verification::Valid {
+                until: None,
+                needs_human: false,
+            },
         };
         self.observe(sender, seconds, Finding::RoundEnded(round));
+    }
+
+    /// Stops in order, and begins again with what was kept.
+    fn restart(&mut self, seconds: i64) {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, mut store) = Ledger::open(directory.path(), ledger::IfMissing::Create).unwrap();
+        store.commit(&self.ledger.changes(true)).unwrap();
+        drop(store);
+        let watched = self.settings.senders.keys().cloned();
+        let (ledger, _) = Ledger::open(directory.path(), ledger::IfMissing::Create).unwrap();
+        self.ledger = ledger;
+        self.ledger.watch(
+            ledger::Settings {
+                senders: watched.map(|id| (id, watching(Vec::new()))).collect(),
+                ..ledger::Settings::default()
+            },
+            at(seconds),
+        );
     }
 
     fn families(&mut self, seconds: i64) -> Vec<Family> {

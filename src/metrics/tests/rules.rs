@@ -172,6 +172,25 @@ fn a_stale_sender_takes_nothing_from_the_others() {
     assert_eq!(desk.samples(901, &UNRETRIEVED), ["prod,a 1"]);
 }
 
+/// Without a word of this life: an alert that waits for its `for:` survives a
+/// restart, and after a long pause nobody is said to be up.
+#[test]
+fn how_rounds_of_an_earlier_life_went_is_shown_no_longer_than_gauges() {
+    for (failure, up) in [(None, "prod,z 1"), (Some(Reason::Unreachable), "prod,z 0")] {
+        let mut desk = off();
+        desk.round(ADA, 0, vec![calm("t", State::Active)]);
+        desk.end_round(ADA, 60, failure);
+        desk.restart(70);
+        assert_eq!(desk.samples(960, &UP), [up]);
+        assert_eq!(desk.samples(960, &VERIFIED), ["prod,z 1"]);
+        for metric in [&UP, &VERIFIED, &UNRETRIEVED] {
+            assert_eq!(desk.samples(961, metric), Vec::<String>::new());
+        }
+        desk.end_round(ADA, 1000, Some(Reason::Unreachable));
+        assert_eq!(desk.samples(9000, &UP), ["prod,z 0"], "of this life");
+    }
+}
+
 /// A round whose answer shows the server's clock `offset` seconds ahead.
 fn round_with(offset: f64, until: Option<i64>) -> Finding {
     Finding::RoundEnded(Round {
@@ -179,6 +198,7 @@ fn round_with(offset: f64, until: Option<i64>) -> Finding {
         clock_offset: Some(offset),
         verified_until: Verification::Valid {
             until: until.map(at),
+            needs_human: false,
         },
     })
 }

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Pulse, ServerPlan, Settings, Source,
+    Pulse, SenderPlan, ServerPlan, Settings, Source,
     agenda::Agenda,
     breaker::{Admission, Breaker, Streak},
     queue::Queue,
@@ -51,6 +51,9 @@ pub struct Surroundings {
     pub telemetry: Telemetry,
     /// Who is told that the scheduler lives.
     pub pulse: Pulse,
+    /// New plans of senders that are polled. Who takes in the observations must
+    /// have been told of them before.
+    pub plans: mpsc::Receiver<Vec<SenderPlan>>,
     /// Where observations go.
     pub out: mpsc::Sender<Observation>,
     /// Cancelled when the scheduler is to stop.
@@ -64,6 +67,9 @@ struct Desk<S> {
     backoff: Backoff,
     rng: StdRng,
     failures: u32,
+    /// The last round was good, so the next may come as soon as it has
+    /// something to do.
+    is_settled: bool,
     troubles: Troubles,
 }
 
@@ -79,6 +85,8 @@ struct Scheduler<S> {
     queue: Queue<SenderId>,
     desks: HashMap<SenderId, Desk<S>>,
     breakers: BTreeMap<String, Breaker>,
+    /// Plans of senders whose round is under way.
+    waiting: HashMap<SenderId, SenderPlan>,
     rounds: JoinSet<Done<S>>,
     clock: Clock,
     rng: StdRng,
@@ -100,6 +108,7 @@ pub async fn run<S: Source>(
         rng,
         telemetry,
         mut pulse,
+        mut plans,
         out,
         stop,
     } = surroundings;
@@ -107,6 +116,7 @@ pub async fn run<S: Source>(
         queue: Queue::default(),
         desks: HashMap::new(),
         breakers: BTreeMap::new(),
+        waiting: HashMap::new(),
         rounds: JoinSet::new(),
         clock,
         rng,
@@ -122,6 +132,7 @@ pub async fn run<S: Source>(
             () = stop.cancelled() => return Ok(()),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             Some(done) = scheduler.rounds.join_next() => scheduler.finish(unwind(done)?),
+            Some(plans) = plans.recv() => scheduler.replan(plans),
         }
     }
 }
@@ -156,6 +167,7 @@ impl<S: Source> Scheduler<S> {
                     },
                     rng: StdRng::from_rng(&mut self.rng),
                     failures: 0,
+                    is_settled: false,
                     troubles: Troubles::default(),
                     agenda: Agenda::new(plan, Instant::now()),
                 };
@@ -178,6 +190,22 @@ impl<S: Source> Scheduler<S> {
         }
     }
 
+    /// Gives senders other plans: to those whose round is under way when it is
+    /// over.
+    fn replan(&mut self, plans: Vec<SenderPlan>) {
+        for plan in plans {
+            let Some(desk) = self.desks.get_mut(&plan.id) else {
+                self.waiting.insert(plan.id.clone(), plan);
+                continue;
+            };
+            desk.replan(plan);
+            if desk.is_settled {
+                let id = desk.agenda.plan.id.clone();
+                self.queue.push(desk.agenda.next_round(), id);
+            }
+        }
+    }
+
     /// Says how the round went and decides when the next one is due.
     fn finish(&mut self, done: Done<S>) {
         let Done {
@@ -191,6 +219,10 @@ impl<S: Source> Scheduler<S> {
         let plan = &desk.agenda.plan;
         desk.troubles.tell(plan, &outcome, now);
         self.tell_breaker(&desk, &outcome, &admission, now);
+        if let Some(plan) = self.waiting.remove(&desk.agenda.plan.id) {
+            desk.replan(plan);
+        }
+        desk.is_settled = outcome.failure.is_none();
         let next = match &outcome.failure {
             None => {
                 desk.failures = 0;
@@ -264,6 +296,13 @@ impl<S: Source> Scheduler<S> {
         let breaker = self.breakers.get(plan.id.server());
         let admits_at = breaker.and_then(|breaker| breaker.admits_at(now));
         admits_at.map_or(regular, |at| at.clamp(now, regular))
+    }
+}
+
+impl<S: Source> Desk<S> {
+    fn replan(&mut self, plan: SenderPlan) {
+        let server_now = self.context.source.server_now();
+        self.agenda.replan(plan, server_now, Instant::now());
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
+mod plans;
 mod restart;
 mod rhythm;
 mod trouble;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::{
     budget::Budget,
+    cryptshare::{Listing, Style, answers::Page},
     model::{Finding, Scope, State, TrackingId, Transfer, Verification},
     poll::{Intervals, SenderPlan, ServerPlan},
 };
@@ -129,10 +131,27 @@ impl Fake {
 }
 
 impl Source for Fake {
-    async fn list(&self, sender: &SenderId) -> Result<Vec<Transfer>, Failure> {
+    /// One page, however many transfers there are.
+    async fn page(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+    ) -> Result<Option<Vec<Transfer>>, Failure> {
+        if listing.style().is_none() {
+            listing.begin(Style::Plain, 100);
+        }
+        if listing.next().is_none() {
+            return Ok(None);
+        }
         let sender = self.ask(sender, What::List).await?;
         let states = self.states.lock().unwrap();
-        Ok(states[sender].iter().map(reading).collect())
+        let page = Page {
+            items: 0,
+            transfers: states[sender].iter().map(reading).collect(),
+        };
+        let taken = listing.take(Ok(page), is_news);
+        Ok(Some(taken.unwrap()))
     }
 
     async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Failure> {
@@ -210,8 +229,9 @@ fn plan(n: usize) -> SenderPlan {
             normal: MINUTE,
             processing: Duration::from_secs(5),
             rare: Duration::from_hours(1),
+            listing: Duration::from_hours(1),
         },
-        named: Vec::new(),
+        named: BTreeSet::new(),
         known: None,
     }
 }
@@ -227,6 +247,7 @@ struct Run {
     fake: Arc<Fake>,
     telemetry: Telemetry,
     stop: CancellationToken,
+    plans: mpsc::Sender<Vec<SenderPlan>>,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
     observed: Arc<Mutex<Vec<Observation>>>,
     drain: tokio::task::JoinHandle<()>,
@@ -241,6 +262,7 @@ impl Run {
     fn start_with(fake: &Arc<Fake>, senders: Vec<SenderPlan>, pulse: Pulse) -> Self {
         let (out, mut inbox) = mpsc::channel(16);
         let observed = Arc::new(Mutex::new(Vec::new()));
+        let (change, changes) = mpsc::channel(1);
         let (telemetry, stop) = (Telemetry::new().unwrap(), CancellationToken::new());
         let server = ServerPlan {
             name: SERVER.to_owned(),
@@ -252,6 +274,7 @@ impl Run {
             rng: StdRng::seed_from_u64(7),
             telemetry: telemetry.clone(),
             pulse,
+            plans: changes,
             out,
             stop: stop.clone(),
         };
@@ -271,6 +294,7 @@ impl Run {
             fake: Arc::clone(fake),
             telemetry,
             stop,
+            plans: change,
             task,
             observed,
             drain,
@@ -289,7 +313,9 @@ impl Run {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
         let round = |observation: Observation| match observation.finding {
             Finding::RoundEnded(round) => Some((number(&observation.sender), round.failure)),
-            Finding::Listed(_) | Finding::Inspected(_) | Finding::Gone(_) => None,
+            Finding::Seen(_) | Finding::Listed(_) | Finding::Inspected(_) | Finding::Gone(_) => {
+                None
+            }
         };
         observed.into_iter().filter_map(round).collect()
     }

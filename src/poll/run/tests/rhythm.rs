@@ -121,7 +121,7 @@ async fn a_sender_with_nothing_due_has_its_verification_asked_for() {
         &fake,
         plans(1, |plan| {
             plan.scope.discover = false;
-            plan.named = vec![id_of("t-0")];
+            plan.named = [id_of("t-0")].into();
         }),
     );
     let calls = run.calls_within(Duration::from_hours(1)).await;
@@ -138,7 +138,7 @@ async fn a_named_transfer_that_is_not_found_is_asked_for_at_the_interval() {
     let fake = Fake::new(vec![BTreeMap::new()]);
     let named = |plan: &mut SenderPlan| {
         plan.scope.discover = false;
-        plan.named = vec![id_of("late")];
+        plan.named = [id_of("late")].into();
     };
     let run = Run::start(&fake, plans(1, named));
     let calls = run.calls_within(Duration::from_hours(1)).await;
@@ -155,7 +155,7 @@ async fn a_named_transfer_that_is_not_found_is_asked_for_at_the_interval() {
 #[tokio::test(start_paused = true)]
 async fn what_the_listing_loses_is_read_at_once_named_or_not() {
     let fake = Fake::new(vec![transfers("t", 2, State::Unknown)]);
-    let named = |plan: &mut SenderPlan| plan.named = vec![id_of("t-0")];
+    let named = |plan: &mut SenderPlan| plan.named = [id_of("t-0")].into();
     let run = Run::start(&fake, plans(1, named));
     sleep(MINUTE * 5).await;
     fake.states.lock().unwrap()[0].clear();

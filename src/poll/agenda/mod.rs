@@ -7,13 +7,13 @@
 //!
 //! **Invariants.** Only what can still change is due. What left the listing
 //! after it ended is forgotten, so the agenda is bounded by what the server
-//! lists and the configuration names. Neither quick nor regular reads can
+//! lists and what is named. Neither quick nor regular reads can
 //! starve the others.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+mod listing;
+mod suspicion;
+
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use rand::Rng;
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::{SenderPlan, policy::jittered, queue::Queue};
 use crate::model::{State, TrackingId, Transfer};
+use suspicion::Suspicion;
 
 /// The last read of an ended transfer is repeated so often where it does not
 /// tell the lists, which a server may leave out.
@@ -37,6 +38,9 @@ pub(super) struct Agenda {
     regular: Queue<TrackingId>,
     quick_is_next: bool,
     next_full: Instant,
+    /// When everything is listed again.
+    next_listing: Instant,
+    suspicion: Option<Suspicion>,
     /// Regular reads due until then belong to the round under way.
     horizon: Option<Instant>,
     has_listed: bool,
@@ -48,6 +52,9 @@ struct Watched {
     reads: u32,
     /// The last listing had it.
     is_listed: bool,
+    /// Its last reading came with a listing, so that it is not read singly as
+    /// long as listings have it.
+    is_in_bulk: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
@@ -78,6 +85,8 @@ impl Agenda {
             regular: Queue::default(),
             quick_is_next: true,
             next_full: now,
+            next_listing: now,
+            suspicion: None,
             horizon: None,
             has_listed: known.has_listed,
             plan,
@@ -99,6 +108,28 @@ impl Agenda {
             }
         }
         agenda
+    }
+
+    /// Follows another plan from now on. What is named anew is due at once;
+    /// what is named no more is forgotten, unless it is discovered.
+    pub(super) fn replan(&mut self, plan: SenderPlan, server_now: Timestamp, now: Instant) {
+        let (scope, named) = (plan.scope, plan.named.clone());
+        if scope != self.plan.scope {
+            self.next_listing = now;
+        }
+        let before = std::mem::replace(&mut self.plan, plan).named;
+        for id in before.difference(&named) {
+            if !scope.admits(id, server_now) {
+                self.watched.remove(id);
+                self.forget_due(id);
+            }
+        }
+        for id in named.difference(&before) {
+            let watched = self.watched.entry(id.clone()).or_default();
+            if !watched.state.is_some_and(State::is_final) {
+                self.push_quick(now, id.clone());
+            }
+        }
     }
 
     /// Begins a round; the answer is whether it is a full one.
@@ -143,29 +174,11 @@ impl Agenda {
         self.next_full = at;
     }
 
-    /// Takes in a listing: what is new, has changed or is missing is due at
-    /// once. The answer is the listing without what is too old to be watched.
-    pub(super) fn listed(
-        &mut self,
-        listing: Vec<Transfer>,
-        server_now: Timestamp,
-        now: Instant,
-    ) -> Vec<Transfer> {
-        let scope = self.plan.scope;
-        let named: HashSet<_> = self.plan.named.iter().collect();
-        let is_kept = |id: &TrackingId| scope.admits(id, server_now) || named.contains(id);
-        let kept: Vec<_> = listing.into_iter().filter(|t| is_kept(&t.id)).collect();
-        for transfer in &kept {
-            self.list_one(transfer, now);
-        }
-        self.look_for_missing(&kept, now);
-        self.has_listed = true;
-        kept
-    }
-
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
+        self.note_alive(&reading.id);
         let watched = self.watched.entry(reading.id.clone()).or_default();
+        watched.is_in_bulk = false;
         if std::mem::take(&mut watched.is_told_missing) {
             self.plan.tell_named(&reading.id, true);
         }
@@ -185,11 +198,12 @@ impl Agenda {
         }
     }
 
-    /// Takes in that the server does not know the transfer. A named one that
-    /// was never found may still come; one that vanished may still return.
-    pub(super) fn gone(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
+    /// A named transfer that was never found may still come; one that vanished
+    /// may still return.
+    fn forget(&mut self, id: &TrackingId, now: Instant, rng: &mut impl Rng) {
         if !self.plan.named.contains(id) {
             self.watched.remove(id);
+            self.forget_due(id);
             return;
         }
         let watched = self.watched.entry(id.clone()).or_default();
@@ -233,60 +247,6 @@ impl Agenda {
     fn forget_due(&mut self, id: &TrackingId) {
         self.quick.remove(id);
         self.regular.remove(id);
-    }
-
-    fn list_one(&mut self, transfer: &Transfer, now: Instant) {
-        let Some(watched) = self.watched.get_mut(&transfer.id) else {
-            self.watch(transfer, now);
-            return;
-        };
-        watched.is_listed = true;
-        let has_changed = transfer.state.is_some() && transfer.state != watched.state;
-        let had_ended = watched.state.is_some_and(State::is_final);
-        // The state is left as it was read: the read that is due now tells.
-        if has_changed && !had_ended {
-            self.push_quick(now, transfer.id.clone());
-        }
-    }
-
-    fn watch(&mut self, transfer: &Transfer, now: Instant) {
-        // What had ended before we began to watch is counted, never read; a
-        // transfer that came and ended between two listings is read once.
-        let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
-        let watched = Watched {
-            state: transfer.state.filter(|_| ended_before),
-            is_listed: true,
-            ..Watched::default()
-        };
-        self.watched.insert(transfer.id.clone(), watched);
-        if !ended_before {
-            self.push_quick(now, transfer.id.clone());
-        }
-    }
-
-    /// Only a single read says that a transfer vanished, so what the listing
-    /// misses is read; what had ended is forgotten. A named transfer need not
-    /// be listed at all, so it is read when the listing loses it.
-    fn look_for_missing(&mut self, listing: &[Transfer], now: Instant) {
-        let listed: HashSet<_> = listing.iter().map(|transfer| &transfer.id).collect();
-        let named: HashSet<_> = self.plan.named.iter().collect();
-        let mut missing = Vec::new();
-        for (id, watched) in &mut self.watched {
-            if listed.contains(id) {
-                continue;
-            }
-            let was_listed = std::mem::take(&mut watched.is_listed);
-            if was_listed || !named.contains(id) {
-                missing.push((id.clone(), watched.state.is_some_and(State::is_final)));
-            }
-        }
-        for (id, has_ended) in missing {
-            if !has_ended {
-                self.push_quick(now, id);
-            } else if !self.plan.named.contains(&id) {
-                self.watched.remove(&id);
-            }
-        }
     }
 
     /// A full round comes up to a tenth early; what is due that soon after it

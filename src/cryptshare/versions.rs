@@ -1,0 +1,199 @@
+//! Which version of the API a server is asked for.
+//!
+//! The lowest that is needed: 12 lists whole transfers, 8 their ids and
+//! states. A server that does not have the bulk list, or never answers its
+//! members, is remembered for a day and then tried again.
+//!
+//! **Invariants.** Asks once a day at most. A server that cannot say its
+//! version is tried, since the first bulk page tells as well.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Endpoint, Error, paging::Style};
+use crate::model::{Reason, State, Transfer};
+
+/// Status and list exist since this minor version (contract, section 2).
+const PLAIN_MINOR: u32 = 8;
+
+/// The bulk list exists since this minor version (contract, section 2).
+const BULK_MINOR: u32 = 12;
+
+impl Endpoint {
+    /// The lowest minor version that has it.
+    pub(super) const fn minor(self) -> u32 {
+        match self {
+            Self::SentTransfers => BULK_MINOR,
+            Self::TransferStatus
+            | Self::Transfers
+            | Self::Verification
+            | Self::VerificationCode
+            | Self::VerificationToken
+            | Self::ApiStatus => PLAIN_MINOR,
+        }
+    }
+}
+
+/// What was found out holds so long.
+const HOLDS: Duration = Duration::from_hours(24);
+
+/// A refusal that may be a mishap holds so long.
+const REFUSAL_HOLDS: Duration = Duration::from_hours(1);
+
+/// A bulk list that tells so many living transfers and none of them whole does
+/// not answer the members that are needed.
+const MUTE_ITEMS: usize = 10;
+
+/// What is known of one server.
+#[derive(Debug)]
+pub(super) struct Versions {
+    server: String,
+    found: Mutex<Found>,
+    /// Held while somebody asks, so that others wait for the answer.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Found {
+    style: Style,
+    /// Until then it holds; `None` before anything was found out.
+    until: Option<Instant>,
+    /// Living transfers in a row that a bulk list did not tell whole.
+    mute: usize,
+    is_told: bool,
+}
+
+impl Versions {
+    pub(super) fn new(server: String) -> Self {
+        let found = Found {
+            style: Style::Bulk,
+            until: None,
+            mute: 0,
+            is_told: false,
+        };
+        Self {
+            server,
+            found: Mutex::new(found),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The style to list in; if that is not known, `ask` is asked for the
+    /// highest minor version.
+    ///
+    /// # Errors
+    /// If the server is throttling: then it is left alone.
+    pub(super) async fn style(
+        &self,
+        ask: impl AsyncFnOnce() -> Result<Option<u64>, Error>,
+    ) -> Result<Style, Error> {
+        let _asking = self.asking.lock().await;
+        if let Some(style) = self.known() {
+            return Ok(style);
+        }
+        // Whatever the answer is, the question is not repeated soon.
+        self.settle(Style::Bulk, HOLDS);
+        match ask().await {
+            Ok(Some(minor)) if minor < u64::from(BULK_MINOR) => {
+                self.step_down("the server is older than the bulk list", HOLDS);
+            }
+            Err(error) if error.reason() == Reason::Throttled => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        Ok(self.lock().style)
+    }
+
+    /// The minor version that listings ask for.
+    pub(super) fn minor(&self) -> u32 {
+        match self.lock().style {
+            Style::Bulk => BULK_MINOR,
+            Style::Plain => PLAIN_MINOR,
+        }
+    }
+
+    /// Steps down if the failure says that there is no bulk list, and says
+    /// whether it does: an older server takes its name for a tracking id
+    /// (contract, section 5), and one that cannot read `fields` refuses the
+    /// request.
+    pub(super) fn take_refusal(&self, error: &Error, size: u32) -> bool {
+        let holds = match error.reason() {
+            Reason::Version | Reason::NotFound => HOLDS,
+            Reason::Rejected => REFUSAL_HOLDS,
+            Reason::TooLarge if size == 1 => REFUSAL_HOLDS,
+            Reason::TooLarge
+            | Reason::Unreachable
+            | Reason::Tls
+            | Reason::Timeout
+            | Reason::Unauthorized
+            | Reason::NotVerified
+            | Reason::NotLicensed
+            | Reason::Throttled
+            | Reason::Redirected
+            | Reason::Server
+            | Reason::Malformed => return false,
+        };
+        self.step_down("the server refuses the bulk list", holds);
+        true
+    }
+
+    fn step_down(&self, why: &'static str, holds: Duration) {
+        self.settle(Style::Plain, holds);
+        self.tell(Style::Plain, why);
+    }
+
+    /// Takes in what a page of a bulk list told.
+    pub(super) fn note(&self, page: &[Transfer]) {
+        let lives = |state: &State| *state == State::Active;
+        let living = page
+            .iter()
+            .filter(|one| one.state.as_ref().is_some_and(lives));
+        let (whole, mute): (Vec<_>, Vec<_>) = living.partition(|one| one.is_whole());
+        let mut found = self.lock();
+        found.mute = if whole.is_empty() {
+            found.mute.saturating_add(mute.len())
+        } else {
+            0
+        };
+        let is_mute = found.mute >= MUTE_ITEMS;
+        drop(found);
+        if is_mute {
+            self.step_down("its bulk list leaves out what is needed", HOLDS);
+        } else if !whole.is_empty() {
+            self.tell(Style::Bulk, "the server lists whole transfers");
+        }
+    }
+
+    fn known(&self) -> Option<Style> {
+        let found = self.lock();
+        let holds = found.until.is_some_and(|until| Instant::now() < until);
+        holds.then_some(found.style)
+    }
+
+    fn settle(&self, style: Style, holds: Duration) {
+        let mut found = self.lock();
+        found.until = Some(Instant::now() + holds);
+        found.mute = 0;
+        found.is_told &= found.style == style;
+        found.style = style;
+    }
+
+    fn tell(&self, style: Style, why: &'static str) {
+        let is_told = std::mem::replace(&mut self.lock().is_told, true);
+        if is_told {
+            return;
+        }
+        let (server, minor) = (&self.server, self.minor());
+        match style {
+            Style::Bulk => tracing::info!(server, minor, why, "transfers are read in bulk"),
+            Style::Plain => tracing::info!(server, minor, why, "transfers are read one by one"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading the files that the configuration names.
+//!
+//! **Invariants.** Nothing but a regular file is read, and never more than
+//! [`LIMIT`]: a pipe would keep us waiting, and a device might never end.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+/// The largest file that is read, in bytes: far beyond every list of transfers
+/// and every bundle of certificates, and no burden for the memory.
+pub const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// A file that was read whole.
+#[derive(Debug)]
+pub struct Content {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its mode, as `chmod` has it.
+    pub mode: u32,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A directory, a pipe, a socket or a device.
+    #[error("it is not a regular file")]
+    NotRegular,
+    /// It exceeds [`LIMIT`].
+    #[error("it is larger than {LIMIT} bytes")]
+    TooLarge,
+    /// The system refuses.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+/// Reads a regular file whole.
+///
+/// # Errors
+/// If it is of another kind, exceeds [`LIMIT`] or cannot be read.
+pub fn read(path: &Path) -> Result<Content, Error> {
+    // To open a device may already do something.
+    check(&fs::metadata(path).map_err(Error::Io)?)?;
+    // A pipe that has taken the file's place meanwhile must not keep us.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).map_err(Error::Io)?;
+    let metadata = file.metadata().map_err(Error::Io)?;
+    check(&metadata)?;
+    let mut bytes = Vec::new();
+    let mut limited = file.take(LIMIT.saturating_add(1));
+    limited.read_to_end(&mut bytes).map_err(Error::Io)?;
+    if limited.limit() == 0 {
+        return Err(Error::TooLarge);
+    }
+    let mode = metadata.permissions().mode();
+    Ok(Content { bytes, mode })
+}
+
+fn check(metadata: &fs::Metadata) -> Result<(), Error> {
+    if !metadata.is_file() {
+        return Err(Error::NotRegular);
+    }
+    if metadata.len() > LIMIT {
+        return Err(Error::TooLarge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, process::Command};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_a_device_and_a_directory_are_refused_and_keep_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        for path in [pipe.as_path(), Path::new("/dev/zero"), directory.path()] {
+            let refused = read(path).unwrap_err().to_string();
+            assert_eq!(refused, "it is not a regular file", "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_not_beyond() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = File::create(&path).unwrap();
+        file.set_len(LIMIT).unwrap();
+        assert_eq!(read(&path).unwrap().bytes.len(), 16 * 1024 * 1024);
+        file.set_len(LIMIT + 1).unwrap();
+        assert!(matches!(read(&path), Err(Error::TooLarge)));
+        assert!(matches!(
+            read(&directory.path().join("none")),
+            Err(Error::Io(_))
+        ));
+    }
+}

@@ -1,0 +1,206 @@
+//! A sender with its counters as text, to move it to another instance.
+//!
+//! One JSON object a line: a head, one line for each transfer, and an end that
+//! counts them, so that a file that was cut is seen. The rows are those of the
+//! store: what is moved counts on, and nothing becomes a baseline.
+//!
+//! **Invariants.** An import is whole or nothing.
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    book::Book,
+    rows::{self, Malformed},
+    store::{Batch, Content, FORMAT},
+};
+use crate::model::{SenderId, TrackingId};
+
+/// One line of an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    Sender(Head),
+    Transfer {
+        tracking_id: String,
+        row: rows::Transfer,
+    },
+    End {
+        transfers: u64,
+    },
+}
+
+/// Whose an export is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: u32,
+    server: String,
+    address: String,
+    row: rows::Sender,
+}
+
+/// What an export holds.
+#[derive(Debug)]
+pub struct Imported {
+    /// Whose it is.
+    pub sender: SenderId,
+    /// How many transfers it holds.
+    pub transfers: u64,
+    /// Its rows.
+    pub batch: Batch,
+}
+
+/// Why a text is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It cannot be read.
+    #[error("line {0} cannot be read")]
+    Unreadable(u64, #[source] io::Error),
+    /// A line is not what it should be.
+    #[error("line {0} is not a line of an export; export the sender again")]
+    Foreign(u64, #[source] serde_json::Error),
+    /// A line stands where it must not.
+    #[error("line {0} is out of place: {1}; export the sender again")]
+    OutOfPlace(u64, &'static str),
+    /// It was written by another format.
+    #[error("line 1 has format {0}, and this exporter reads format {FORMAT}; use the same version")]
+    Format(u32),
+    /// Values contradict each other.
+    #[error("line {0} holds values that cannot be; export the sender again")]
+    Malformed(u64),
+}
+
+/// Writes what is remembered of `sender`; the answer is the number of
+/// transfers, or none if nothing is remembered of it.
+///
+/// # Errors
+/// If `out` fails.
+pub fn export(
+    content: &Content,
+    sender: &SenderId,
+    out: &mut impl Write,
+) -> io::Result<Option<u64>> {
+    let Some((id, row)) = content.senders.iter().find(|(id, _)| id == sender) else {
+        return Ok(None);
+    };
+    let head = Head {
+        format: FORMAT,
+        server: id.server().to_owned(),
+        address: id.address().to_owned(),
+        row: row.clone(),
+    };
+    write_line(out, &Line::Sender(head))?;
+    let mut transfers = 0;
+    for (_, id, row) in content.transfers.iter().filter(|(id, ..)| id == sender) {
+        let line = Line::Transfer {
+            tracking_id: id.as_str().to_owned(),
+            row: row.clone(),
+        };
+        write_line(out, &line)?;
+        transfers += 1;
+    }
+    write_line(out, &Line::End { transfers })?;
+    out.flush()?;
+    Ok(Some(transfers))
+}
+
+fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+/// Reads an export. With `server` the sender goes to the server of that name.
+///
+/// # Errors
+/// If `text` is not a whole export; the error names the line.
+pub fn import(text: impl BufRead, server: Option<&str>) -> Result<Imported, ImportError> {
+    let mut reading = Reading::default();
+    let mut number = 0;
+    for line in text.lines() {
+        number += 1;
+        let line = line.map_err(|error| ImportError::Unreadable(number, error))?;
+        let line = serde_json::from_str(&line);
+        let line = line.map_err(|error| ImportError::Foreign(number, error))?;
+        reading.take(line, number, server)?;
+    }
+    let unfinished = ImportError::OutOfPlace(number + 1, "the export is cut");
+    match reading {
+        Reading {
+            head: Some(head),
+            is_over: true,
+            transfers,
+            batch,
+            ..
+        } => Ok(Imported {
+            sender: head,
+            transfers,
+            batch,
+        }),
+        _ => Err(unfinished),
+    }
+}
+
+/// An export as far as it has been read.
+#[derive(Default)]
+struct Reading {
+    head: Option<SenderId>,
+    /// Tries the rows as a start would.
+    trial: Book,
+    transfers: u64,
+    is_over: bool,
+    batch: Batch,
+}
+
+impl Reading {
+    fn take(&mut self, line: Line, number: u64, server: Option<&str>) -> Result<(), ImportError> {
+        let out_of_place = |why| Err(ImportError::OutOfPlace(number, why));
+        if self.is_over {
+            return out_of_place("the export has ended");
+        }
+        let taken = match (line, self.head.clone()) {
+            (Line::Sender(head), None) if head.format != FORMAT => {
+                return Err(ImportError::Format(head.format));
+            }
+            (Line::Sender(head), None) => self.begin(head, server),
+            (Line::Transfer { tracking_id, row }, Some(sender)) => {
+                self.add(sender, &tracking_id, row)
+            }
+            (Line::End { transfers }, Some(_)) if transfers == self.transfers => {
+                self.is_over = true;
+                Ok(())
+            }
+            (Line::End { .. }, Some(_)) => return out_of_place("lines are missing"),
+            (Line::Sender(_), Some(_)) => return out_of_place("a second sender"),
+            (Line::Transfer { .. } | Line::End { .. }, None) => {
+                return out_of_place("the sender comes first");
+            }
+        };
+        taken.map_err(|Malformed| ImportError::Malformed(number))
+    }
+
+    fn begin(&mut self, head: Head, server: Option<&str>) -> Result<(), Malformed> {
+        self.trial = Book::restored(&head.row)?;
+        let sender = SenderId::new(server.unwrap_or(&head.server), &head.address);
+        // It is watched again from where it stopped, so that what happened on
+        // the way counts.
+        let row = rows::Sender {
+            unwatched_since: None,
+            ..head.row
+        };
+        let row = Some(row.encode());
+        self.batch.senders.push((sender.clone(), row));
+        self.head = Some(sender);
+        Ok(())
+    }
+
+    fn add(&mut self, sender: SenderId, id: &str, row: rows::Transfer) -> Result<(), Malformed> {
+        let id = TrackingId::parse(id).map_err(|_| Malformed)?;
+        let bytes = row.encode();
+        self.trial.restore_transfer(id.clone(), row)?;
+        self.batch.transfers.push((sender, id, Some(bytes)));
+        self.transfers += 1;
+        Ok(())
+    }
+}

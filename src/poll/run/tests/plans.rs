@@ -1,0 +1,89 @@
+//! What becomes of a new plan of a sender that is polled.
+//!
+//! **Invariants.** No socket.
+
+use super::*;
+
+/// Names these transfers, and none of them is discovered.
+fn naming(names: &[&str]) -> SenderPlan {
+    SenderPlan {
+        scope: Scope::default(),
+        named: names.iter().map(|name| id_of(name)).collect(),
+        ..plan(0)
+    }
+}
+
+fn reads(calls: &[Call]) -> Vec<&str> {
+    let read = calls.iter().filter_map(|call| match &call.what {
+        What::Inspect(id) => Some(id.as_str()),
+        What::List | What::Verify => None,
+    });
+    read.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_named_anew_is_read_at_once_and_what_is_named_no_more_never_again() {
+    let fake = Fake::new(vec![transfers("t", 2, State::Active)]);
+    let run = Run::start(&fake, vec![naming(&["t-0"])]);
+    run.calls_within(Duration::from_secs(20)).await;
+    run.plans.send(vec![naming(&["t-0", "t-1"])]).await.unwrap();
+    let calls = run.calls_within(Duration::from_secs(1)).await;
+    assert_eq!(reads(&calls), ["t-1"]);
+    run.plans.send(vec![naming(&["t-1"])]).await.unwrap();
+    let calls = run.calls_within(MINUTE * 3).await;
+    let read = reads(&calls);
+    assert!(
+        read.len() >= 2 && read.iter().all(|id| *id == "t-1"),
+        "{read:?}"
+    );
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_comes_during_a_round_waits_for_its_end() {
+    let fake = Fake::new(vec![transfers("t", 2, State::Active)]);
+    *fake.latency.lock().unwrap() = Duration::from_secs(20);
+    let run = Run::start(&fake, vec![naming(&["t-0"])]);
+    while fake.calls.lock().unwrap().is_empty() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    drop(fake.take_calls());
+    run.plans.send(vec![naming(&["t-1"])]).await.unwrap();
+    let calls = run.calls_within(Duration::from_secs(19)).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    let calls = run.calls_within(MINUTE * 3).await;
+    let read = reads(&calls);
+    assert!(
+        read.len() >= 2 && read.iter().all(|id| *id == "t-1"),
+        "{read:?}"
+    );
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_asks_nothing_earlier_of_a_server_in_trouble() {
+    let fake = Fake::new(vec![transfers("t", 9, State::Active)]);
+    let run = Run::start(&fake, vec![naming(&["t-0"])]);
+    fake.break_down(Fault::everywhere(Reason::Server));
+    run.calls_within(MINUTE * 5).await;
+    let mut names = vec!["t-0"];
+    let mut calls = Vec::new();
+    for name in ["t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7", "t-8"] {
+        names.push(name);
+        run.plans.send(vec![naming(&names)]).await.unwrap();
+        calls.extend(run.calls_within(Duration::from_secs(5)).await);
+    }
+    assert!(calls.len() <= 10, "{}", calls.len());
+    fake.recover();
+    let calls = run.calls_within(MINUTE * 3).await;
+    let mut read = reads(&calls);
+    read.sort_unstable();
+    read.dedup();
+    assert_eq!(
+        read,
+        [
+            "t-0", "t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7", "t-8"
+        ]
+    );
+    run.end().await;
+}
