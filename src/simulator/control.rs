@@ -124,7 +124,7 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
         }
         ["policy"] if get => Ok((200, json!(world.policy))),
         ["policy"] if asked.method == Method::PUT => {
-            world.policy = body(asked)?;
+            world.set_policy(body(asked)?);
             Ok((200, json!(world.policy)))
         }
         ["verification", "reset"] if post => {

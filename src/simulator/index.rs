@@ -8,11 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::transfer::{SimTransfer, Stage};
+use super::transfer::{Schedule, SimTransfer, Stage};
 
 /// Positions of transfers in the world, each kept by one question.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
+    schedule: Schedule,
     by_id: HashMap<String, usize>,
     /// By recipient's transfer id: the transfer, and the recipient in it.
     recipients: HashMap<String, (usize, usize)>,
@@ -59,6 +60,26 @@ impl Part {
 }
 
 impl Index {
+    /// Without any transfer.
+    pub(super) fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            by_id: HashMap::new(),
+            recipients: HashMap::new(),
+            sent: HashMap::new(),
+            received: HashMap::new(),
+            active: Pool::default(),
+            due: BTreeSet::new(),
+            due_at: HashMap::new(),
+        }
+    }
+
+    /// Lets the server tidy up at other times; the transfers must be told of
+    /// anew.
+    pub(super) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
+    }
+
     /// The transfer with this id, unless it is forgotten.
     pub(super) fn find(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()
@@ -113,7 +134,7 @@ impl Index {
         let lives_by_chance = transfer.stage == Stage::Active && !transfer.is_of_client();
         let is_active = lives_by_chance && !transfer.forgotten;
         self.active.put(position, is_active);
-        self.schedule(position, transfer.due());
+        self.schedule(position, transfer.due(self.schedule));
         for part in Part::ALL {
             let is_in = part.holds(transfer.stage) && !transfer.forgotten;
             let sent = self.sent.entry((transfer.sender, part)).or_default();

@@ -2,10 +2,11 @@
 //!
 //! **Invariants.** Plain settings; set through the control API alone.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{guard::Protection, letter::PasswordMode};
+use super::{guard::Protection, letter::PasswordMode, transfer::Schedule};
 
 /// The first minor version whose policy tells of file types.
 const FILE_TYPES: u32 = 11;
@@ -27,6 +28,10 @@ pub(super) struct Policy {
     pub(super) min_password_length: usize,
     /// Against guessed passwords.
     pub(super) protection: Protection,
+    /// The cleanup task runs so often; none: an hour after each expiration.
+    cleanup_every_minutes: Option<u32>,
+    /// An ended transfer is forgotten so long after its end.
+    forget_after_hours: u32,
     /// Whether clients may send their logs.
     pub(super) remote_logging: bool,
 }
@@ -42,12 +47,23 @@ impl Default for Policy {
             denied_file_types: vec!["exe".to_owned()],
             min_password_length: 8,
             protection: Protection::default(),
+            cleanup_every_minutes: None,
+            forget_after_hours: 14 * 24,
             remote_logging: false,
         }
     }
 }
 
 impl Policy {
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule {
+            cleanup_every: self
+                .cleanup_every_minutes
+                .map(|every| i64::from(every) * 60),
+            forget_after: SignedDuration::from_hours(i64::from(self.forget_after_hours)),
+        }
+    }
+
     pub(super) fn lets_send(&self, address: &str) -> bool {
         !holds(&self.denied_senders, address)
     }

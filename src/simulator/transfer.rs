@@ -9,12 +9,30 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::letter::{Letter, SimFile, SimRecipient};
 
-/// The cleanup task runs this long after an expiration.
+/// Without a schedule the cleanup task runs this long after an expiration.
 const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// The "automated deletion" of the contract, section 7: an ended transfer is
-/// forgotten this long after its end.
-const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// When the server tidies up (contract, section 7).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    /// The cleanup task runs at the full multiples of so many seconds since
+    /// 1970; none: it has no schedule.
+    pub(super) cleanup_every: Option<i64>,
+    /// The "automated deletion": an ended transfer is forgotten this long after
+    /// its end.
+    pub(super) forget_after: SignedDuration,
+}
+
+impl Schedule {
+    /// When the cleanup task takes what expires at `at`.
+    fn cleanup(self, at: Timestamp) -> Option<Timestamp> {
+        let Some(every) = self.cleanup_every.filter(|every| *every > 0) else {
+            return at.checked_add(CLEANUP_AFTER).ok();
+        };
+        let run = at.as_second().div_euclid(every).checked_add(1)?;
+        Timestamp::from_second(run.checked_mul(every)?).ok()
+    }
+}
 
 /// The states, as the API spells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,18 +218,18 @@ impl SimTransfer {
     }
 
     /// When the clock next brings something.
-    pub(super) fn due(&self) -> Option<Timestamp> {
+    pub(super) fn due(&self, schedule: Schedule) -> Option<Timestamp> {
         if self.forgotten {
             return None;
         }
         match self.stage {
             Stage::Processing => self.finalized_at.checked_add(self.processing).ok(),
-            Stage::Active => self.expires_at.checked_add(CLEANUP_AFTER).ok(),
+            Stage::Active => schedule.cleanup(self.expires_at),
             Stage::Failed
             | Stage::DeletedByExpiration
             | Stage::DeletedByRevocation
             | Stage::DeletedByAdmin
-            | Stage::DeletedBySecurity => self.ended_at?.checked_add(FORGET_AFTER).ok(),
+            | Stage::DeletedBySecurity => self.ended_at?.checked_add(schedule.forget_after).ok(),
             Stage::Pending | Stage::Unknown | Stage::Archived => None,
         }
     }

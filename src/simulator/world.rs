@@ -99,7 +99,7 @@ impl World {
         let senders: Vec<_> = (0..scenario.senders.max(1)).map(names::sender).collect();
         let by_address = senders.iter().enumerate();
         let by_address = by_address.map(|(n, address)| (address.to_lowercase(), n));
-        let verification = Settings::default();
+        let (verification, policy) = (Settings::default(), Policy::default());
         let mut world = Self {
             time: Time::new(scenario.start, scenario.speed),
             dice: StdRng::seed_from_u64(rng.random()),
@@ -109,7 +109,8 @@ impl World {
             codes: Codes::default(),
             gate: Gate::default(),
             mailboxes: Mailboxes::default(),
-            policy: Policy::default(),
+            index: Index::new(policy.schedule()),
+            policy,
             guard: Guard::default(),
             sessions: Sessions::default(),
             faults: Faults::default(),
@@ -122,7 +123,6 @@ impl World {
             totals: Vec::new(),
             grand_totals: Totals::zero(),
             transfers: Vec::new(),
-            index: Index::default(),
             lived_until: scenario.start,
             client_id,
             by_address: by_address.collect(),
@@ -252,6 +252,15 @@ impl World {
         }
         post::tell(self, position, happening, at);
         Ok(())
+    }
+
+    /// Lets the administrator permit other things, and tidy up at other times.
+    pub(super) fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.index.set_schedule(self.policy.schedule());
+        for (position, transfer) in self.transfers.iter().enumerate() {
+            self.index.update(position, transfer);
+        }
     }
 
     /// A transfer as a person would send it.

@@ -292,3 +292,39 @@ async fn the_texts_of_mails_are_the_senders_to_read() {
     let other = ada.post(&format!("{path}/recipients/0000000000"), "").await;
     assert_eq!(other.error(), (404, 2003));
 }
+
+#[tokio::test]
+async fn the_server_tidies_up_on_its_schedule() {
+    let story = story().await;
+    let schedule = json!({"cleanup_every_minutes": 24 * 60, "forget_after_hours": 2});
+    story.server.put("policy", schedule).await;
+    story
+        .server
+        .happen(&story.tracking_id, "expire", json!({}))
+        .await;
+    let ada = Stranger::verified(&story.server, &story.server.senders[0]).await;
+    let path = format!("transfers/{}", story.tracking_id);
+    let state = async || ada.get(&path).await.data()["status"]["state"].take();
+    let advance = async |seconds: i64| {
+        story
+            .server
+            .post("clock", json!({"advance_seconds": seconds}))
+            .await;
+    };
+    let now: jiff::Timestamp = story.server.truth().await["now"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let until_midnight = 86_400 - now.as_second().rem_euclid(86_400);
+    advance(until_midnight - 1).await;
+    assert_eq!(state().await, "ACTIVE", "expired, and the task has not run");
+    let revoke = json!({"status": {"state": "DELETED_BY_REVOCATION"}}).to_string();
+    let revoked = send(ada.request(Method::PATCH, &path).body(revoke)).await;
+    assert_eq!(revoked.error(), (409, 2001));
+    advance(2).await;
+    assert_eq!(state().await, "DELETED_BY_EXPIRATION");
+    advance(2 * 3_600).await;
+    assert_eq!(ada.get(&path).await.error(), (404, 2003));
+    assert_eq!(story.told().await["forgotten"], true);
+}
