@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{State, Verification};
+use crate::model::{Discover, State, Verification};
 
 const EVERYTHING: Scope = Scope {
-    discover: true,
+    discover: Discover::Everything,
     max_age: None,
 };
 
@@ -39,6 +39,7 @@ fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
     book.watch(
         Watching {
             scope,
+            keep_ended: Duration::from_hours(1),
             named: named
                 .iter()
                 .map(|(name, origin)| (id(name), *origin))
@@ -151,6 +152,7 @@ fn a_transfer_that_a_reload_names_has_a_baseline() {
         Watching {
             scope: Scope::default(),
             named: [(id("e"), Origin::Configured)].into(),
+            ..Watching::default()
         },
         at(0),
     );
@@ -165,6 +167,7 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
         Watching {
             scope: EVERYTHING,
             named: [(id("f"), Origin::Configured)].into(),
+            ..Watching::default()
         },
         at(0),
     );
@@ -179,10 +182,10 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
 fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
     let age = |days: u64| Watching {
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: Some(Duration::from_hours(24 * days)),
         },
-        named: BTreeMap::new(),
+        ..Watching::default()
     };
     let mut book = Book::default();
     book.watch(age(7), at(0));
@@ -281,8 +284,8 @@ fn a_baseline_waits_for_the_lists_but_not_for_ever() {
 fn rename(book: &mut Book, named: &[(&str, Origin)], second: i64) {
     let named = named.iter().map(|(name, origin)| (id(name), *origin));
     let watching = Watching {
-        scope: book.watching.scope,
         named: named.collect(),
+        ..book.watching.clone()
     };
     book.watch(watching, at(second));
 }
@@ -317,7 +320,7 @@ fn what_is_named_no_more_stays_where_it_is_discovered() {
 fn what_is_too_old_to_be_discovered_leaves_with_its_name() {
     let old = "20260215-080000-Qx7Lm2Za";
     let week = Scope {
-        discover: true,
+        discover: Discover::Everything,
         max_age: Some(Duration::from_hours(7 * 24)),
     };
     let mut book = watching(week, &[(old, Origin::Dropped)]);

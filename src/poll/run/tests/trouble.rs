@@ -163,7 +163,7 @@ async fn single_failures_do_not_make_a_round_fail_unless_all_did() {
 
     let fake = Fake::new(vec![transfers("t", 3, State::Active)]);
     let named = |plan: &mut SenderPlan| {
-        plan.scope.discover = false;
+        plan.scope = Scope::default();
         plan.named = (0..3).map(|n| id_of(&format!("t-{n}"))).collect();
     };
     let run = Run::start(&fake, plans(1, named));
