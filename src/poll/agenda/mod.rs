@@ -13,7 +13,10 @@
 mod listing;
 mod suspicion;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::Rng;
@@ -42,6 +45,8 @@ pub(super) struct Agenda {
     /// Due with the full round that is nearest to their time.
     regular: Queue<TrackingId>,
     quick_is_next: bool,
+    /// Asked for at this moment: whatever comes of it decides.
+    under_way: HashSet<TrackingId>,
     next_full: Instant,
     /// When everything is listed again.
     next_listing: Instant,
@@ -96,6 +101,7 @@ impl Agenda {
             quick: Queue::default(),
             regular: Queue::default(),
             quick_is_next: true,
+            under_way: HashSet::new(),
             next_full: now,
             next_listing: now,
             unfinished: None,
@@ -192,7 +198,9 @@ impl Agenda {
             regular().or_else(quick)
         };
         self.quick_is_next = !self.quick_is_next;
-        taken.map(|(_, id)| id)
+        let (_, id) = taken?;
+        self.under_way.insert(id.clone());
+        Some(id)
     }
 
     /// Whether [`Self::take_due`] has something.
@@ -215,9 +223,11 @@ impl Agenda {
 
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
-        self.note_alive(&reading.id);
+        self.under_way.remove(&reading.id);
+        let is_witness = self.note_alive(&reading.id);
         let watched = self.watched.entry(reading.id.clone()).or_default();
-        watched.is_in_bulk = false;
+        watched.is_in_bulk &= is_witness;
+        let waits = watched.is_in_bulk;
         if std::mem::take(&mut watched.is_told_missing) {
             self.plan.tell_named(&reading.id, true);
         }
@@ -225,6 +235,9 @@ impl Agenda {
         let mut turn = self.plan.intervals.next_read(state, reads);
         if turn.after.is_none() && !reading.tells_lists() && reads < MUTE_READS {
             turn = Turn::new(self.plan.intervals.normal, "its end was told without lists");
+        }
+        if waits && turn.after.is_some() {
+            turn = Turn::never("the next listing may have it again");
         }
         self.plan.tell_decision(&reading.id, state, turn);
         self.put_off(reading.id.clone(), turn, now, rng);
@@ -265,6 +278,7 @@ impl Agenda {
 
     /// Takes in that a read failed: it is due again with the next full round.
     pub(super) fn postpone(&mut self, id: TrackingId, now: Instant) {
+        self.under_way.remove(&id);
         self.push_regular(now + self.plan.intervals.normal, id);
     }
 
@@ -272,17 +286,22 @@ impl Agenda {
     pub(super) fn postpone_due(&mut self, now: Instant) {
         while let Some(id) = self.take_due(now) {
             // Later than the horizon, so that the loop ends.
-            let at = now + self.plan.intervals.normal;
-            self.push_regular(at, id);
+            self.postpone(id, now);
         }
     }
 
     fn push_quick(&mut self, at: Instant, id: TrackingId) {
+        if self.under_way.contains(&id) {
+            return;
+        }
         self.regular.remove(&id);
         self.quick.push(at, id);
     }
 
     fn push_regular(&mut self, at: Instant, id: TrackingId) {
+        if self.under_way.contains(&id) {
+            return;
+        }
         self.quick.remove(&id);
         self.regular.push(at, id);
     }

@@ -86,6 +86,7 @@ impl Agenda {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Vec<TrackingId> {
+        self.under_way.remove(&id);
         let suspicion = self.suspicion.as_mut();
         let Some(suspicion) = suspicion.filter(|suspicion| suspicion.concerns(&id)) else {
             self.forget(&id, now, rng);
@@ -128,8 +129,9 @@ impl Agenda {
         TOLERATED.max(living / 10)
     }
 
-    /// Asks for one of what the listing misses, which was alive the last time
-    /// if there is such a one. The rest waits, but for what is due anyway.
+    /// Asks for one of what the listing misses, the one that was asked for the
+    /// last time if there is such a one. The rest waits, but for what is due
+    /// anyway because no listing tells it.
     pub(super) fn suspect(&mut self, missing: Vec<TrackingId>, now: Instant, rng: &mut impl Rng) {
         tracing::warn!(
             server = self.plan.id.server(),
@@ -140,6 +142,11 @@ impl Agenda {
         let is_missing = |id: &TrackingId| missing.binary_search(id).is_ok();
         let witness = self.witness.take().filter(is_missing);
         let first = witness.or_else(|| missing.choose(rng).cloned());
+        for id in &missing {
+            if self.watched.get(id).is_some_and(|one| one.is_in_bulk) {
+                self.forget_due(id);
+            }
+        }
         let mut suspicion = Suspicion {
             waiting: missing.into_iter().collect(),
             ..Suspicion::default()
@@ -147,19 +154,23 @@ impl Agenda {
         if let Some(first) = first {
             suspicion.waiting.remove(&first);
             suspicion.asked.insert(first.clone());
+            self.witness = Some(first.clone());
             self.push_quick(now, first);
         }
         self.suspicion = Some(suspicion);
     }
 
     /// A transfer lives; if it is one that a suspect listing misses, the
-    /// listing was wrong and nothing vanishes.
-    pub(super) fn note_alive(&mut self, id: &TrackingId) {
+    /// listing was wrong and nothing vanishes. The answer is whether it is one.
+    pub(super) fn note_alive(&mut self, id: &TrackingId) -> bool {
         let suspicion = self.suspicion.as_mut();
-        if let Some(suspicion) = suspicion.filter(|suspicion| suspicion.concerns(id)) {
+        let suspicion = suspicion.filter(|suspicion| suspicion.concerns(id));
+        let is_witness = suspicion.is_some();
+        if let Some(suspicion) = suspicion {
             suspicion.is_refuted = true;
             self.witness = Some(id.clone());
         }
+        is_witness
     }
 
     /// A wrong listing says nothing about the rounds after it.

@@ -55,7 +55,8 @@ async fn a_list_that_loses_a_part_in_maintenance_lets_nothing_vanish() {
         let healthy = busiest(&run.calls_within(MINUTE * 10).await, MINUTE);
         fake.hide(|id| id.as_str().ends_with(['1', '2', '3']));
         let calls = run.calls_within(Duration::from_hours(1)).await;
-        assert!(busiest(&calls, MINUTE) <= healthy + 1, "{style:?}");
+        let sick = busiest(&calls, MINUTE);
+        assert!(sick <= healthy, "{style:?}: {sick} against {healthy}");
         assert_eq!(run.take_gone(), []);
         run.end().await;
     }
@@ -80,12 +81,12 @@ async fn what_is_truly_gone_vanishes_within_one_round() {
 async fn a_part_that_is_gone_vanishes_once_the_list_tells_the_others() {
     let (fake, run) = start(Style::Bulk).await;
     fake.hide(|_| true);
-    lose(&fake, |n| n < 190);
+    lose(&fake, |n| n < 100);
     sleep(Duration::from_hours(1)).await;
     assert_eq!(run.take_gone(), [], "some of them live");
     fake.hide(|_| false);
     sleep(MINUTE + Duration::from_secs(10)).await;
-    assert_eq!(run.take_gone().len(), 190);
+    assert_eq!(run.take_gone().len(), 100);
     run.end().await;
 }
 
@@ -101,7 +102,8 @@ async fn a_sample_that_is_never_answered_lets_nothing_vanish_until_it_is() {
             concerns: |what| matches!(what, What::Inspect(_)),
         });
         let calls = run.calls_within(Duration::from_hours(1)).await;
-        assert!(busiest(&calls, MINUTE) <= healthy, "{style:?}");
+        let sick = busiest(&calls, MINUTE);
+        assert!(sick <= healthy, "{style:?}: {sick} against {healthy}");
         assert_eq!(run.take_gone(), []);
         fake.recover();
         sleep(MINUTE * 2 + Duration::from_secs(10)).await;
@@ -129,6 +131,7 @@ async fn a_tenth_of_many_may_be_missing() {
     sleep(MINUTE * 3).await;
     fake.hide(|id| id.as_str().ends_with('7'));
     let calls = run.calls_within(MINUTE).await;
-    assert_eq!(is_read(&calls), 50, "no suspicion");
+    let read = is_read(&calls);
+    assert!([50, 100].contains(&read), "no suspicion: {read}");
     run.end().await;
 }
