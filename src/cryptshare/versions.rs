@@ -282,3 +282,172 @@ impl Versions {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Recipient, TrackingId};
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn versions() -> Versions {
+        Versions::new("prod".to_owned())
+    }
+
+    fn failed(reason: Reason) -> Error {
+        Error::new("failed to list the transfers", reason, "by a test")
+    }
+
+    /// The style that is settled after `answer`, and whether it was asked for.
+    async fn style(
+        versions: &Versions,
+        answer: Result<Option<u64>, Reason>,
+    ) -> (Result<Style, Reason>, bool) {
+        let mut was_asked = false;
+        let style = versions
+            .style(async || {
+                was_asked = true;
+                answer.map_err(failed)
+            })
+            .await;
+        (style.map_err(|error| error.reason()), was_asked)
+    }
+
+    /// A page of `count` active transfers, told whole or not.
+    fn page(count: usize, is_whole: bool) -> Vec<Transfer> {
+        let one = |n| Transfer {
+            state: Some(State::Active),
+            warnings: Some(false),
+            eml_creation_failed: Some(false),
+            sender_notification_failed: Some(false),
+            files: is_whole.then(Vec::new),
+            recipients: Some(Vec::<Recipient>::new()),
+            ..Transfer::untold(TrackingId::parse(&format!("t-{n}")).unwrap())
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_version_is_asked_for_once_a_day() {
+        let versions = versions();
+        let told = style(&versions, Ok(Some(11))).await;
+        assert_eq!(told, (Ok(Style::Plain), true));
+        assert_eq!(versions.minor(), 8);
+        tokio::time::advance(DAY - Duration::from_secs(1)).await;
+        let told = style(&versions, Ok(Some(13))).await;
+        assert_eq!(told, (Ok(Style::Plain), false));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let told = style(&versions, Ok(Some(13))).await;
+        assert_eq!(told, (Ok(Style::Bulk), true));
+        assert_eq!(versions.minor(), 12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_cannot_say_its_version_is_tried_and_one_that_throttles_is_not() {
+        for reason in Reason::ALL {
+            let versions = versions();
+            let told = style(&versions, Err(reason)).await;
+            let expect = match reason {
+                Reason::Throttled => Err(reason),
+                _ => Ok(Style::Bulk),
+            };
+            assert_eq!(told, (expect, true));
+            let later = style(&versions, Err(reason)).await;
+            assert_eq!(later, (Ok(Style::Bulk), false), "{reason:?}");
+        }
+        let versions = versions();
+        assert_eq!(style(&versions, Ok(None)).await, (Ok(Style::Bulk), true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bulk_list_that_is_refused_gives_way_at_once_and_is_tried_again_later() {
+        let hour = Duration::from_hours(1);
+        for (reason, holds) in [
+            (Reason::Version, DAY),
+            (Reason::NotFound, DAY),
+            (Reason::Rejected, hour),
+            (Reason::TooLarge, hour),
+        ] {
+            let versions = versions();
+            style(&versions, Ok(Some(12))).await.0.unwrap();
+            assert!(versions.take_refusal(&failed(reason), 1), "{reason:?}");
+            assert_eq!(versions.minor(), 8);
+            versions.note_plain(true);
+            tokio::time::advance(holds - Duration::from_secs(1)).await;
+            let told = style(&versions, Ok(Some(12))).await;
+            assert_eq!(told, (Ok(Style::Plain), false), "{reason:?}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let told = style(&versions, Ok(Some(12))).await;
+            assert_eq!(told, (Ok(Style::Bulk), true), "{reason:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_of_the_version_changes_nothing() {
+        for reason in Reason::ALL {
+            let versions = versions();
+            style(&versions, Ok(Some(12))).await.0.unwrap();
+            versions.note(&page(1, true));
+            for _ in 1..FAILURES {
+                assert!(!versions.take_refusal(&failed(reason), 100), "{reason:?}");
+            }
+            versions.note(&page(1, true));
+            for _ in 1..FAILURES {
+                assert!(!versions.take_refusal(&failed(reason), 100), "{reason:?}");
+            }
+            assert_eq!(versions.minor(), 12, "{reason:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bulk_list_that_was_read_gives_way_only_after_failures_in_a_row() {
+        let versions = versions();
+        versions.note(&page(1, true));
+        for _ in 0..FAILURES {
+            assert_eq!(versions.minor(), 12);
+            assert!(!versions.take_refusal(&failed(Reason::Rejected), 100));
+        }
+        assert_eq!(versions.minor(), 8);
+        for _ in 0..9 {
+            versions.take_refusal(&failed(Reason::Server), 100);
+        }
+        let broken = self::versions();
+        for _ in 0..FAILURES {
+            assert!(!broken.take_refusal(&failed(Reason::Server), 100));
+        }
+        assert_eq!(broken.minor(), 8, "a list that only fails");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_down_while_everything_fails_is_taken_back_when_the_server_answers() {
+        let versions = versions();
+        style(&versions, Ok(Some(12))).await.0.unwrap();
+        assert!(versions.take_refusal(&failed(Reason::Version), 100));
+        for _ in 0..3 {
+            versions.note_plain(false);
+            assert_eq!(versions.minor(), 8);
+        }
+        versions.note_plain(true);
+        assert_eq!(versions.minor(), 12);
+        assert!(versions.take_refusal(&failed(Reason::Version), 100));
+        versions.note_plain(true);
+        versions.note_plain(false);
+        versions.note_plain(true);
+        assert_eq!(versions.minor(), 8, "an outage later on proves nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bulk_list_that_never_tells_all_gives_way_for_a_day() {
+        let versions = versions();
+        style(&versions, Ok(Some(12))).await.0.unwrap();
+        versions.note(&page(MUTE_ITEMS - 1, false));
+        versions.note(&page(1, true));
+        versions.note(&page(MUTE_ITEMS - 1, false));
+        assert_eq!(versions.minor(), 12);
+        versions.note(&page(1, false));
+        assert_eq!(versions.minor(), 8);
+        tokio::time::advance(DAY).await;
+        let told = style(&versions, Ok(Some(12))).await;
+        assert_eq!(told, (Ok(Style::Bulk), true));
+    }
+}

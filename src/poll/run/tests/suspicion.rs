@@ -135,3 +135,22 @@ async fn a_tenth_of_many_may_be_missing() {
     assert!([50, 100].contains(&read), "no suspicion: {read}");
     run.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_failure_but_not_found_lets_anything_vanish() {
+    for reason in Reason::ALL.into_iter().filter(|r| *r != Reason::NotFound) {
+        for is_everywhere in [true, false] {
+            let (fake, run) = start(Style::Plain).await;
+            let only_reads: fn(&What) -> bool = |what| matches!(what, What::Inspect(_));
+            fake.break_down(Fault {
+                reason,
+                retry_after: None,
+                concerns: if is_everywhere { |_| true } else { only_reads },
+            });
+            fake.hide(|_| true);
+            sleep(Duration::from_mins(10)).await;
+            assert_eq!(run.take_gone(), [], "{reason:?}");
+            run.end().await;
+        }
+    }
+}
