@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     app::{
-        self, CatalogFormat, DemoOptions, Export, Import, Quirks, RunOptions, Show, ShowFormat,
-        SimulateOptions, StatePlace, VerifyOptions,
+        self, CatalogFormat, DemoOptions, Export, Fault, Import, Quirks, RunOptions, Show,
+        ShowFormat, SimulateOptions, StatePlace, VerifyOptions,
     },
     config::Config,
     logging,
@@ -224,6 +224,10 @@ struct SimulateArgs {
     /// How many transfers there are at the start, in all
     #[arg(long, value_name = "N", default_value = "48", value_parser = population)]
     transfers: usize,
+    /// The share of these that has ended, from 0 to 1, while the others are
+    /// active; without it every state has its part
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour, beside
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
@@ -235,6 +239,10 @@ struct SimulateArgs {
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     quirks: Vec<String>,
+    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
+    /// may be repeated
+    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
+    faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -333,10 +341,12 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         speed: args.speed,
         senders: args.senders,
         transfers: args.transfers,
+        ended: args.ended,
         activity: args.activity,
         api_minor: args.api_minor,
         // Each was checked when it was read.
         quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
+        faults: args.faults.clone(),
         log,
     })
 }
@@ -400,6 +410,13 @@ fn quirk(text: &str) -> Result<String, String> {
         Quirks::parse(&[text])?;
     }
     Ok(text.to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 fn population(text: &str) -> Result<usize, String> {

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 
 use names::Door;
 
-pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
+pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};
 

@@ -25,8 +25,12 @@ mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
+mod quirks;
+mod receive;
 mod restart;
 mod rig;
+mod send;
+mod spoiled;
 mod stranger;
 mod tokens;
 mod truth;
