@@ -289,6 +289,7 @@ mod tests {
     use crate::model::{Recipient, TrackingId};
 
     const DAY: Duration = Duration::from_hours(24);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn versions() -> Versions {
         Versions::new("prod".to_owned())
@@ -333,10 +334,10 @@ mod tests {
         let told = style(&versions, Ok(Some(11))).await;
         assert_eq!(told, (Ok(Style::Plain), true));
         assert_eq!(versions.minor(), 8);
-        tokio::time::advance(DAY - Duration::from_secs(1)).await;
+        tokio::time::advance(DAY.saturating_sub(SECOND)).await;
         let told = style(&versions, Ok(Some(13))).await;
         assert_eq!(told, (Ok(Style::Plain), false));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::advance(SECOND).await;
         let told = style(&versions, Ok(Some(13))).await;
         assert_eq!(told, (Ok(Style::Bulk), true));
         assert_eq!(versions.minor(), 12);
@@ -347,9 +348,11 @@ mod tests {
         for reason in Reason::ALL {
             let versions = versions();
             let told = style(&versions, Err(reason)).await;
-            let expect = match reason {
-                Reason::Throttled => Err(reason),
-                _ => Ok(Style::Bulk),
+            let is_throttled = reason == Reason::Throttled;
+            let expect = if is_throttled {
+                Err(reason)
+            } else {
+                Ok(Style::Bulk)
             };
             assert_eq!(told, (expect, true));
             let later = style(&versions, Err(reason)).await;
@@ -373,10 +376,10 @@ mod tests {
             assert!(versions.take_refusal(&failed(reason), 1), "{reason:?}");
             assert_eq!(versions.minor(), 8);
             versions.note_plain(true);
-            tokio::time::advance(holds - Duration::from_secs(1)).await;
+            tokio::time::advance(holds.saturating_sub(SECOND)).await;
             let told = style(&versions, Ok(Some(12))).await;
             assert_eq!(told, (Ok(Style::Plain), false), "{reason:?}");
-            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::time::advance(SECOND).await;
             let told = style(&versions, Ok(Some(12))).await;
             assert_eq!(told, (Ok(Style::Bulk), true), "{reason:?}");
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::{Agenda, Watched};
+use super::{Agenda, Watched, suspicion::tolerated};
 use crate::{
     cryptshare::{Extent, Interest, Listing},
     model::{Discover, State, TrackingId, Transfer},
@@ -135,7 +135,7 @@ impl Agenda {
             // Also if it is not believed: a long one each round would be a storm.
             self.next_listing = now + jittered(self.plan.intervals.listing, rng);
         }
-        let is_believed = is_full && !is_suspect;
+        let is_believed = is_full && !is_suspect && !self.doubts(&listed, now);
         if is_believed {
             self.drop_ended(&listed);
             self.listed = self.plan.scope;
@@ -233,6 +233,25 @@ impl Agenda {
         for id in due {
             self.push_regular(now, id);
         }
+    }
+
+    /// Whether a listing misses so much of what has ended that it is repeated
+    /// before it is believed: one page that came empty would be enough.
+    fn doubts(&mut self, listed: &HashSet<&TrackingId>, now: Instant) -> bool {
+        let ended = self.watched.iter();
+        let ended = ended.filter(|(_, watched)| watched.state.is_some_and(State::is_final));
+        let is_missing = |id: &TrackingId| !listed.contains(id) && !self.is_over(id);
+        let (mut all, mut missing) = (0, 0);
+        for (id, _) in ended {
+            all += 1;
+            missing += usize::from(is_missing(id));
+        }
+        let is_odd = missing > tolerated(all);
+        self.is_in_doubt = is_odd && !self.is_in_doubt;
+        if self.is_in_doubt {
+            self.next_listing = now;
+        }
+        self.is_in_doubt
     }
 
     /// What had ended and left the listing is forgotten.

@@ -53,6 +53,8 @@ pub(super) struct Agenda {
     /// A listing of everything that failed on its way.
     unfinished: Option<Progress>,
     suspicion: Option<Suspicion>,
+    /// The last listing of everything had lost much of what has ended.
+    is_in_doubt: bool,
     /// What showed that a listing was wrong: it is asked for first the next
     /// time.
     witness: Option<TrackingId>,
@@ -106,6 +108,7 @@ impl Agenda {
             next_listing: now,
             unfinished: None,
             suspicion: None,
+            is_in_doubt: false,
             witness: None,
             horizon: None,
             listed: known.listed,

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use super::{Agenda, Watched};
 use crate::model::{State, TrackingId};
 
-/// A listing may miss so many transfers that have not ended, or a tenth of
-/// them, before it is suspect.
+/// A listing may miss so many transfers, or a tenth of them, before it is
+/// suspect.
 const TOLERATED: usize = 20;
 
 /// So many of what a suspect listing misses must be gone.
@@ -76,6 +76,11 @@ enum Step {
     Settle,
 }
 
+/// How many of so many transfers a listing may miss.
+pub(super) fn tolerated(all: usize) -> usize {
+    TOLERATED.max(all / 10)
+}
+
 impl Agenda {
     /// Takes in that the server does not know the transfer; the answer is which
     /// transfers are gone by that. Under suspicion that is settled only once
@@ -126,7 +131,7 @@ impl Agenda {
     pub(super) fn tolerance(&self) -> usize {
         let lives = |watched: &&Watched| !watched.state.is_some_and(State::is_final);
         let living = self.watched.values().filter(lives).count();
-        TOLERATED.max(living / 10)
+        tolerated(living)
     }
 
     /// Asks for one of what the listing misses, the one that was asked for the

@@ -78,6 +78,8 @@ struct Fake {
     /// Each so many-th call fails.
     flaky: AtomicUsize,
     asked: AtomicUsize,
+    /// This page comes empty once, if it is the next.
+    lost_page: AtomicUsize,
     /// What the listings leave out.
     hides: Mutex<fn(&TrackingId) -> bool>,
 }
@@ -101,6 +103,7 @@ impl Fake {
             style: Mutex::new(Style::Plain),
             flaky: AtomicUsize::new(usize::MAX),
             asked: AtomicUsize::new(0),
+            lost_page: AtomicUsize::new(0),
             hides: Mutex::new(|_| false),
         })
     }
@@ -198,7 +201,11 @@ impl Source for Fake {
             return Ok(None);
         };
         let sender = self.ask(sender, What::List).await?;
-        let page = self.page_of(sender, leaf, style);
+        let mut page = self.page_of(sender, leaf, style);
+        if self.lost_page.swap(0, Ordering::SeqCst) == usize::try_from(leaf.page).unwrap() {
+            page.transfers.clear();
+            page.items = 0;
+        }
         Ok(Some(listing.take(Ok(page), judge).unwrap()))
     }
 
@@ -347,7 +354,7 @@ impl Run {
                 // No more is looked at, and a week is long.
                 if matches!(
                     observation.finding,
-                    Finding::RoundEnded(_) | Finding::Gone(_)
+                    Finding::RoundEnded(_) | Finding::Gone(_) | Finding::Listed(_)
                 ) {
                     kept.lock().unwrap().push(observation);
                 }
@@ -388,9 +395,25 @@ impl Run {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
         let gone = observed.into_iter().filter_map(|one| match one.finding {
             Finding::Gone(id) => Some(id),
-            _ => None,
+            Finding::Seen(_)
+            | Finding::Listed(_)
+            | Finding::Inspected(_)
+            | Finding::RoundEnded(_) => None,
         });
         gone.collect()
+    }
+
+    /// How many transfers each listing had that was believed.
+    fn take_listed(&self) -> Vec<usize> {
+        let observed = std::mem::take(&mut *self.observed.lock().unwrap());
+        let listed = observed.into_iter().filter_map(|one| match one.finding {
+            Finding::Listed(ids) => Some(ids.len()),
+            Finding::Seen(_)
+            | Finding::Gone(_)
+            | Finding::Inspected(_)
+            | Finding::RoundEnded(_) => None,
+        });
+        listed.collect()
     }
 
     /// The sum of a family's samples; zero if there are none yet.

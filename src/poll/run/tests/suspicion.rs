@@ -154,3 +154,28 @@ async fn no_failure_but_not_found_lets_anything_vanish() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_loses_much_of_what_has_ended_is_believed_the_second_time() {
+    let fake = Fake::new(vec![transfers("ended", 500, State::Failed)]);
+    fake.list_in_bulk();
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(Duration::from_mins(50)).await;
+    drop(run.take_listed());
+    fake.states.lock().unwrap()[0].retain(|id, _| id.as_str() < "ended-3");
+    let calls = run.calls_within(Duration::from_mins(90)).await;
+    let listed = run.take_listed();
+    assert!(listed.iter().all(|n| *n == 223), "{listed:?}");
+    assert!((1..=2).contains(&listed.len()), "{listed:?}");
+    assert_eq!(is_read(&calls), 0);
+    // One page that comes empty takes nothing away.
+    run.calls_within(Duration::from_mins(20)).await;
+    for _ in 0..60 {
+        fake.lost_page.store(1, Ordering::SeqCst);
+        sleep(Duration::from_mins(5)).await;
+    }
+    let listed = run.take_listed();
+    assert!(listed.iter().all(|n| *n == 223), "{listed:?}");
+    assert_eq!(run.take_gone(), []);
+    run.end().await;
+}
