@@ -15,14 +15,14 @@
     reason = "a bench talks to whoever has started it, and panics where it cannot go on"
 )]
 
-use std::{cell::Cell, collections::BTreeMap, path::Path};
+use std::{cell::Cell, path::Path};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use cryptshare_exporter::{
     ledger::{IfMissing, Ledger, Settings, Store, Watching},
     model::{
-        File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope, SenderId,
-        State, TrackingId, Transfer,
+        Discover, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope,
+        SenderId, State, TrackingId, Transfer,
     },
 };
 use jiff::{Timestamp, ToSpan};
@@ -41,10 +41,10 @@ fn at() -> Timestamp {
 fn settings() -> Settings {
     let watching = Watching {
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: None,
         },
-        named: BTreeMap::new(),
+        ..Watching::default()
     };
     Settings {
         senders: vec![(sender(), watching)],

@@ -15,7 +15,8 @@ use super::{
     BuildError, Endpoint, Error, Settings,
     answers::{self, Decoded, Methods, Page, Standing},
     auth::{Identity, Login, Token},
-    paging::{Leaf, Listing, Sizes, Style},
+    paging::{Judge, LARGEST_PAGE, Leaf, Listing, Style},
+    sizes::Sizes,
     tokens::TokenFile,
     transport::{Call, Transport},
     verification,
@@ -80,16 +81,15 @@ impl Client {
     }
 
     /// The next page of a listing: what it tells for the first time; none when
-    /// the listing is over. `is_news` says of which transfers there is nothing
-    /// known yet.
+    /// the listing is over. `judge` says how far the listing is to go.
     ///
     /// # Errors
-    /// If the page could not be read; then the listing is not complete.
+    /// If the page could not be read; asked again, the listing goes on with it.
     pub async fn page(
         &self,
         sender: &SenderId,
         listing: &mut Listing,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> Result<Option<Vec<Transfer>>, Error> {
         let login = self.login(sender)?;
         let style = match listing.style() {
@@ -103,17 +103,35 @@ impl Client {
             Style::Bulk => self.bulk_page(login, leaf).await,
             Style::Plain => self.plain_page(login, leaf).await,
         };
-        match answer {
-            Err(error) if style == Style::Bulk && self.versions.take_refusal(&error, leaf.size) => {
+        match &answer {
+            Err(error) if style == Style::Bulk && self.versions.take_refusal(error, leaf.size) => {
                 listing.begin(Style::Plain, self.page_sizes.of(sender));
-                Ok(Some(Vec::new()))
+                return Ok(Some(Vec::new()));
             }
-            answer => {
-                let taken = listing.take(answer, is_news);
-                self.page_sizes.note(sender, listing.size());
-                taken.map(Some)
-            }
+            answer if style == Style::Plain => self.versions.note_plain(answer.is_ok()),
+            _ => {}
         }
+        self.take(sender, listing, (leaf, answer), judge).map(Some)
+    }
+
+    /// Takes in a page, and how large it may be.
+    fn take(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        (leaf, answer): (Leaf, Result<Page, Error>),
+        judge: Judge<'_>,
+    ) -> Result<Vec<Transfer>, Error> {
+        let taken = listing.take(answer, judge);
+        self.page_sizes.note(sender, listing.size());
+        match &taken {
+            Ok(_) if leaf.size == listing.size() && self.page_sizes.has_new_hope(sender) => {
+                listing.enlarge(LARGEST_PAGE);
+            }
+            Err(error) if error.reason() == Reason::TooLarge => self.page_sizes.give_up(sender),
+            _ => {}
+        }
+        taken
     }
 
     async fn begin(&self, sender: &SenderId, listing: &mut Listing) -> Result<Style, Error> {

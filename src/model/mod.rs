@@ -22,7 +22,7 @@ use jiff::Timestamp;
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
 pub use lifecycle::{Event, merge};
 pub use record::Record;
-pub use scope::Scope;
+pub use scope::{Discover, Scope};
 pub use state::{Concern, Method, Reason, State};
 
 /// What one answer of the server told about one transfer.
@@ -159,8 +159,8 @@ pub struct Observation {
 pub enum Finding {
     /// A page of a listing.
     Seen(Vec<Transfer>),
-    /// The end of a listing that was read to its last page: these are all
-    /// transfers that the server lists.
+    /// The end of a listing: these are all transfers of the scope that the
+    /// server lists.
     Listed(Vec<TrackingId>),
     /// A single reading of one transfer.
     Inspected(Transfer),

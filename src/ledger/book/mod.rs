@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
     record::{RecipientMark, Tally},
 };
 
@@ -60,9 +60,9 @@ impl Default for Baseline {
 }
 
 impl Baseline {
-    fn covers(self, id: &TrackingId, at: Timestamp) -> bool {
+    fn covers(self, reading: &Transfer, at: Timestamp) -> bool {
         match self {
-            Self::Due { listed } => !listed.admits(id, at),
+            Self::Due { listed } => !listed.had_in_view(reading, at),
             Self::Taken => false,
         }
     }
@@ -160,10 +160,10 @@ impl Book {
     /// What is named no more leaves, unless it is discovered. It keeps its
     /// marks, so that it is recognized if it is named again.
     fn release(&mut self, before: &Watching, at: Timestamp) {
-        let Watching { scope, named } = &self.watching;
+        let Watching { scope, named, .. } = &self.watching;
         for (id, entry) in &mut self.entries {
             let was_only_named = entry.released || before.named.contains_key(id);
-            let is_discovered = scope.discover && (!was_only_named || scope.admits(id, at));
+            let is_discovered = scope.discovers() && (!was_only_named || scope.admits(id, at));
             entry.released = !is_discovered && !named.contains_key(id);
             if entry.released && entry.absent_since.is_none() {
                 entry.absent_since = Some(at);
@@ -238,10 +238,13 @@ impl Book {
             .map(|(id, entry)| (id, &entry.record))
     }
 
-    /// Whether the sender's first listing has ended, so that whatever is not
-    /// in the book is new.
-    pub const fn has_baseline(&self) -> bool {
-        matches!(self.baseline, Baseline::Taken)
+    /// What the listings so far had in view: whatever of that is not in the book
+    /// is new.
+    pub const fn listed(&self) -> Scope {
+        match self.baseline {
+            Baseline::Due { listed } => listed,
+            Baseline::Taken => self.watching.scope,
+        }
     }
 
     /// The transfers that the server knows, each with the state up to which all
@@ -301,9 +304,11 @@ impl Book {
     /// A page of a listing. What it tells whole is as good as a single reading.
     pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        let page = page.into_iter().filter(|one| self.concerns_us(&one.id));
-        for reading in page.collect::<Vec<_>>() {
-            let is_baseline = self.baseline.covers(&reading.id, at);
+        for reading in page {
+            if !self.concerns_us(&reading.id) || self.is_over(&reading) {
+                continue;
+            }
+            let is_baseline = self.baseline.covers(&reading, at) || self.is_called(&reading, at);
             let events = self.merge(&reading, at, is_baseline);
             if reading.is_whole() && !self.had_ended(&reading.id) {
                 self.note_reading(&reading);
@@ -311,6 +316,24 @@ impl Book {
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
         happened
+    }
+
+    /// Whether the reading tells of an end that is none of ours: only what lives
+    /// is discovered, and this had ended before, or has been shown for long
+    /// enough.
+    fn is_over(&self, reading: &Transfer) -> bool {
+        let is_shown = |entry: &Entry| entry.absent_since.is_none();
+        self.watching.scope.discover == Discover::Active
+            && reading.state.is_some_and(State::is_final)
+            && !self.is_named(&reading.id)
+            && !self.entries.get(&reading.id).is_some_and(is_shown)
+    }
+
+    /// Whether we see it for no other reason than that the configuration names
+    /// it: then its past is none of ours.
+    fn is_called(&self, reading: &Transfer, at: Timestamp) -> bool {
+        let Watching { scope, named, .. } = &self.watching;
+        named.get(&reading.id) == Some(&Origin::Configured) && !scope.admits_reading(reading, at)
     }
 
     /// The end of a listing: what it did not show is not listed.
@@ -367,6 +390,7 @@ impl Book {
             None => Some(at),
             Some(_) => before,
         };
+        self.retire(at);
         self.presence = Some(Presence {
             round,
             at,
@@ -400,9 +424,9 @@ impl Book {
     /// Whether the transfer is watched still, now that an observation of it
     /// arrives.
     fn concerns_us(&self, id: &TrackingId) -> bool {
-        let Watching { scope, named } = &self.watching;
+        let Watching { scope, named, .. } = &self.watching;
         let is_released = || self.entries.get(id).is_some_and(|entry| entry.released);
-        named.contains_key(id) || (scope.discover && !is_released())
+        named.contains_key(id) || (scope.discovers() && !is_released())
     }
 
     /// Whether the transfer came by a listing after the first one: then all
@@ -414,17 +438,40 @@ impl Book {
     }
 
     /// What ended and left the listing leaves the gauges; what did not end is
-    /// read singly, and stays until that read says it is gone.
+    /// read singly, and stays until that read says it is gone. A listing of what
+    /// lives does not tell what has ended.
     fn settle_missing(&mut self, listed: &HashSet<TrackingId>, at: Timestamp) {
+        if self.watching.scope.discover == Discover::Everything {
+            self.leave(at, |id, entry| {
+                !listed.contains(id) && entry.record.has_ended()
+            });
+        }
+        self.forget_old(at);
+    }
+
+    /// Where only what lives is discovered, no listing tells of what has ended:
+    /// it leaves the gauges after a while.
+    fn retire(&mut self, at: Timestamp) {
+        if self.watching.scope.discover == Discover::Active {
+            let keep = SignedDuration::try_from(self.watching.keep_ended);
+            let keep = keep.unwrap_or(SignedDuration::MAX);
+            let is_old = |ended: Timestamp| at.duration_since(ended) >= keep;
+            self.leave(at, |_, entry| {
+                entry.record.has_ended() && entry.record.ended_at.is_none_or(is_old)
+            });
+        }
+    }
+
+    /// What is not named and `is_over` leaves the gauges.
+    fn leave(&mut self, at: Timestamp, is_over: impl Fn(&TrackingId, &Entry) -> bool) {
         let named = &self.watching.named;
         for (id, entry) in &mut self.entries {
-            let is_missing = !listed.contains(id) && !named.contains_key(id);
-            if is_missing && entry.record.has_ended() && entry.absent_since.is_none() {
+            let is_present = entry.absent_since.is_none() && !named.contains_key(id);
+            if is_present && is_over(id, entry) {
                 entry.absent_since = Some(at);
                 self.touched.insert(id.clone());
             }
         }
-        self.forget_old(at);
     }
 
     /// Drops what has been absent for long.
