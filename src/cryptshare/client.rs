@@ -28,13 +28,6 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The members that are read, and no secret among them (contract 5.2).
-const FIELDS: &str = "trackingId,\
-    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
-    files(id,removed,removalCause),\
-    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
-    transfer(expirationDate,files(size))";
-
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
 pub struct Client {
@@ -247,7 +240,7 @@ impl Client {
         if leaf.is_active {
             url.query_pairs_mut().append_pair("active", "true");
         }
-        url.query_pairs_mut().append_pair("fields", FIELDS);
+        url.query_pairs_mut().append_pair("fields", answers::FIELDS);
         let body = self.get(login, Endpoint::SentTransfers, url).await?;
         let page = answers::bulk(&body).map(|answer| self.note(answer))?;
         self.versions.note(&page.transfers);

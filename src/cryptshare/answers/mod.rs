@@ -29,6 +29,14 @@ use self::{
 use super::{Endpoint, Error};
 use crate::model::{Reason, TrackingId, Transfer};
 
+/// The members of a bulk list that are read, and no secret among them (contract
+/// 5.2).
+pub const FIELDS: &str = "trackingId,\
+    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
+    files(id,removed,removalCause),\
+    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
+    transfer(expirationDate,files(size))";
+
 /// What an answer told, and what had to be left out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<T> {
