@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    ById, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
     record::{RecipientMark, Tally},
 };
 
@@ -31,7 +31,8 @@ pub struct Book {
     /// How the rounds go; `None` before the first one has ended.
     pub presence: Option<Presence>,
     watching: Watching,
-    entries: BTreeMap<TrackingId, Entry>,
+    /// Boxed, since a tree whose keys came in order is half empty.
+    entries: BTreeMap<TrackingId, Box<Entry>>,
     baseline: Baseline,
     /// Since when the configuration does not watch the sender.
     unwatched_since: Option<Timestamp>,
@@ -93,7 +94,7 @@ pub struct Entry {
     /// Baseline readings that did not tell the lists.
     mute_readings: u8,
     /// The labels of recipients by recipient id.
-    recipient_labels: BTreeMap<Box<str>, Box<str>>,
+    recipient_labels: ById<Box<str>>,
     /// Retrievals since the last commit, by recipient id.
     pending: BTreeMap<Box<str>, Tally>,
 }
@@ -248,7 +249,7 @@ impl Book {
     /// is known of it: one that had ended before we began to watch is never
     /// read.
     pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
-        let is_present = |(_, entry): &(_, &Entry)| entry.absent_since.is_none();
+        let is_present = |(_, entry): &(_, &Box<Entry>)| entry.absent_since.is_none();
         self.entries.iter().filter(is_present).map(|(id, entry)| {
             let before = entry.record.state.filter(|_| entry.ended_before);
             (id, entry.read_state.or(before))
@@ -285,9 +286,11 @@ impl Book {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let known = entry.recipient_labels.len();
-        entry.recipient_labels.extend(labels);
-        if entry.recipient_labels.len() > known {
+        let known = entry.recipient_labels.count();
+        let keep = |kept: &mut Box<str>, (_, label): &(_, Box<str>)| kept.clone_from(label);
+        let labels = labels.iter();
+        entry.recipient_labels.fold(labels, |(id, _)| id, keep);
+        if entry.recipient_labels.count() > known {
             self.touched.insert(id.clone());
         }
     }
@@ -301,8 +304,10 @@ impl Book {
     /// A page of a listing. What it tells whole is as good as a single reading.
     pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        let page = page.into_iter().filter(|one| self.concerns_us(&one.id));
-        for reading in page.collect::<Vec<_>>() {
+        for reading in page {
+            if !self.concerns_us(&reading.id) {
+                continue;
+            }
             let is_baseline = self.baseline.covers(&reading.id, at);
             let events = self.merge(&reading, at, is_baseline);
             if reading.is_whole() && !self.had_ended(&reading.id) {
@@ -378,9 +383,8 @@ impl Book {
     /// Folds the reading into its entry. While the entry's baseline is due,
     /// what the reading shows is remembered and not counted.
     fn merge(&mut self, reading: &Transfer, at: Timestamp, is_baseline: bool) -> Vec<Event> {
-        let known = self.entries.remove(&reading.id);
-        let is_new = known.is_none();
-        let mut entry = known.unwrap_or_default();
+        let is_new = !self.entries.contains_key(&reading.id);
+        let entry = self.entries.entry(reading.id.clone()).or_default();
         entry.baseline_due |= is_new && is_baseline;
         let outline = entry.outline();
         let before = (!is_new).then(|| std::mem::take(&mut entry.record));
@@ -392,9 +396,11 @@ impl Book {
         if !events.is_empty() || entry.outline() != outline {
             self.touched.insert(reading.id.clone());
         }
-        let counts = !entry.baseline_due;
-        self.entries.insert(reading.id.clone(), entry);
-        if counts { events } else { Vec::new() }
+        if entry.baseline_due {
+            Vec::new()
+        } else {
+            events
+        }
     }
 
     /// Whether the transfer is watched still, now that an observation of it
