@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    answers::{self, Decoded, Methods, Page, Standing},
+    answers::{self, Decoded, Methods, Notes, Page, Standing},
     auth::{Identity, Login, Token},
     paging::{Leaf, Listing, Sizes, Style},
     tokens::TokenFile,
@@ -120,7 +120,7 @@ impl Client {
         let call = Call {
             endpoint: Endpoint::ApiStatus,
             method: Method::GET,
-            url: self.transport.url(&["status"]),
+            url: &self.transport.url(&["status"]),
             token: None,
             body: None,
             language: "en",
@@ -252,7 +252,7 @@ impl Client {
         let call = Call {
             endpoint,
             method: Method::GET,
-            url,
+            url: &url,
             token: None,
             body: None,
             language: &login.identity.language,
@@ -288,6 +288,9 @@ impl Client {
     /// Counts what had to be left out of an answer, and passes on the rest.
     fn note<T>(&self, answer: Decoded<T>) -> T {
         let Decoded { value, notes } = answer;
+        if notes == Notes::default() {
+            return value;
+        }
         let (server, telemetry) = (&self.server, &self.telemetry);
         let verification_methods = notes.unknown_verification_methods;
         telemetry.rejected(server, Reason::Malformed.label(), notes.rejected);

@@ -206,8 +206,10 @@ impl Telemetry {
         let f = &self.0;
         let told = f.told_versions.lock();
         let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        if told.get(server) == Some(&minor) {
+            return;
+        }
         match told.insert(server.to_owned(), minor) {
-            Some(before) if before == minor => return,
             // It is gone already if the registry never had it.
             Some(before) => drop(
                 f.api_version
