@@ -27,8 +27,8 @@ pub enum Extent {
     /// What may have changed: the newest ones, up to a page without news, and
     /// where the server can select them, all that have not ended.
     Changing,
-    /// All that have not ended: where the server can select them like
-    /// [`Self::Changing`], else among all of them.
+    /// All that have not ended: where the server can select them, these and the
+    /// newest page for what is not selected yet, else all.
     Living,
 }
 
@@ -193,13 +193,13 @@ impl Listing {
     /// On to the next page, to the next part, or to the end.
     fn turn(&mut self, is_last: bool, interest: Option<Interest>) {
         let is_newest = !self.leaf.is_active;
-        let least = if self.wants_all() {
-            Interest::Known
-        } else {
-            Interest::New
+        let goes_on = match self.extent {
+            // What lives is told to its end, whatever it is.
+            _ if self.leaf.is_active => true,
+            Extent::Living if self.selects() => false,
+            Extent::All | Extent::Living => interest >= Some(Interest::Known),
+            Extent::Changing => interest >= Some(Interest::New),
         };
-        // Even where nothing is watched for, what lives is told to its end.
-        let goes_on = !is_newest || interest >= Some(least);
         if !is_last && goes_on {
             self.leaf.page = self.leaf.page.saturating_add(1);
             return;
@@ -333,8 +333,10 @@ mod tests {
     #[test]
     fn what_lives_is_selected_or_looked_for_among_all() {
         let living = |style| listing(Extent::Living, style);
-        let (_, asked, is_complete) = read(living(Style::Bulk), (950, 150), 100, usize::MAX);
-        assert_eq!((asked, is_complete), (3, false));
+        for known in [0, usize::MAX] {
+            let (_, asked, is_complete) = read(living(Style::Bulk), (950, 150), 100, known);
+            assert_eq!((asked, is_complete), (3, false));
+        }
         let (_, asked, is_complete) = read(living(Style::Plain), (950, 150), 100, usize::MAX);
         assert_eq!((asked, is_complete), (10, true));
     }

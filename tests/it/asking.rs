@@ -11,7 +11,7 @@ use crate::{
 const REQUESTS: &str = "cryptshare_exporter_api_requests_total";
 const POLLS: &str = "cryptshare_exporter_polls_total";
 const TRANSFERS: &str = "cryptshare_transfers";
-const VANISHED: &str = "cryptshare_vanished_transfers_total";
+const VANISHED: &str = "cryptshare_transfers_vanished_total";
 const VERSION: &str = "cryptshare_exporter_api_version_info";
 
 /// One sender with 2,000 transfers, 1,800 of which have ended.
@@ -21,9 +21,9 @@ async fn server(more: &[&str]) -> Server {
     Server::start(&[fixed.as_slice(), more].concat()).await
 }
 
-/// A server with a handful of them.
+/// A server with 90 of them, of which 40 have ended.
 async fn small(more: &[&str]) -> Server {
-    let fixed = "--speed 0 --senders 1 --transfers 40 --ended 0.25";
+    let fixed = "--speed 0 --senders 1 --transfers 90 --ended 0.4";
     let fixed: Vec<_> = fixed.split(' ').collect();
     Server::start(&[fixed.as_slice(), more].concat()).await
 }
@@ -88,7 +88,7 @@ async fn a_server_that_lists_whole_transfers_is_asked_for_pages_alone() {
     let (living, ended) = count(&server).await;
     let exporter = Exporter::start(&unhurried(&server), &[]).await;
     let first = after_polls(&exporter, 1).await;
-    assert_eq!(whole(&first, TRANSFERS, &[]), living + ended);
+    exporter.is(TRANSFERS, &[], number(living + ended)).await;
     let all = asked(&first, "");
     assert!(all <= pages(living + ended) + 5, "{all} requests");
     let second = after_polls(&exporter, 2).await;
@@ -105,7 +105,7 @@ async fn a_server_that_lists_whole_transfers_is_asked_for_pages_alone() {
     let (oldest, _) = active.next().unwrap();
     server.happen(oldest, "revoke", json!({})).await;
     let revoked = [("state", "deleted_by_revocation")];
-    let transitions = "cryptshare_transfer_state_transitions_total";
+    let transitions = "cryptshare_state_transitions_total";
     exporter.is(transitions, &revoked, 1.0).await;
     exporter.polls(2.0).await;
     let later = exporter.samples().await;
@@ -118,7 +118,7 @@ async fn an_older_server_is_asked_singly_for_what_has_not_ended() {
     let (living, ended) = count(&server).await;
     let exporter = Exporter::start(&unhurried(&server), &[]).await;
     let first = after_polls(&exporter, 1).await;
-    assert_eq!(whole(&first, TRANSFERS, &[]), living + ended);
+    exporter.is(TRANSFERS, &[], number(living + ended)).await;
     assert_eq!(asked(&first, "transfer_status"), living);
     let lists = asked(&first, "transfers");
     assert!(lists <= pages(living + ended) + 1, "{lists} pages");
@@ -284,7 +284,7 @@ async fn what_lives_alone_is_discovered_and_what_ends_stays_for_a_while() {
         exporter.is(TRANSFERS, &[], number(living)).await;
         exporter.is(TRANSFERS, &revoked, 0.0).await;
         exporter.is(VANISHED, &[], 0.0).await;
-        let transitions = "cryptshare_transfer_state_transitions_total";
+        let transitions = "cryptshare_state_transitions_total";
         exporter.is(transitions, &revoked, 1.0).await;
     }
 }
@@ -318,7 +318,7 @@ async fn an_outage_of_one_server_changes_nothing_for_another() {
     }
     sick.faults(Value::Array(Vec::new())).await;
     exporter.is(up, &of("sim"), 1.0).await;
-    exporter.is(TRANSFERS, &of("well"), 40.0).await;
+    exporter.is(TRANSFERS, &of("well"), 90.0).await;
 }
 
 /// The server that is well is polled five times within twice their intervals.
@@ -377,7 +377,7 @@ async fn the_log_says_why_a_transfer_is_read_again_when() {
         );
     }
     let id = server.active_transfer().await;
-    exporter.is(TRANSFERS, &[("state", "active")], 31.0).await;
+    exporter.is(TRANSFERS, &[("state", "active")], 51.0).await;
     server.happen(&id, "revoke", json!({})).await;
     exporter.line_of_each(&["why=\"it has ended\""]).await;
     let bulk = small(&["--api-minor", "12"]).await;
