@@ -209,13 +209,10 @@ impl Telemetry {
         if told.get(server) == Some(&minor) {
             return;
         }
-        match told.insert(server.to_owned(), minor) {
+        if let Some(before) = told.insert(server.to_owned(), minor) {
+            let labels = [server, &before.to_string()];
             // It is gone already if the registry never had it.
-            Some(before) => drop(
-                f.api_version
-                    .remove_label_values(&[server, &before.to_string()]),
-            ),
-            None => {}
+            drop(f.api_version.remove_label_values(&labels));
         }
         f.api_version
             .with_label_values(&[server, &minor.to_string()])

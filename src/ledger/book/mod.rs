@@ -249,8 +249,9 @@ impl Book {
     /// is known of it: one that had ended before we began to watch is never
     /// read.
     pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
-        let is_present = |(_, entry): &(_, &Box<Entry>)| entry.absent_since.is_none();
-        self.entries.iter().filter(is_present).map(|(id, entry)| {
+        let entries = self.entries.iter();
+        let present = entries.filter(|(_, entry)| entry.absent_since.is_none());
+        present.map(|(id, entry)| {
             let before = entry.record.state.filter(|_| entry.ended_before);
             (id, entry.read_state.or(before))
         })
@@ -282,7 +283,7 @@ impl Book {
     }
 
     /// Keeps the labels of a transfer's recipients beside its record.
-    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
+    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: &Labels) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
