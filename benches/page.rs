@@ -106,8 +106,7 @@ impl World {
         let token = format!("{own}/verification/token");
         let grant = self.ask(Method::POST, &token, json!({})).await;
         let grant: Value = serde_json::from_slice(&grant).unwrap();
-        let token = grant["data"]["token"].as_str().unwrap();
-        token.clone_into(&mut self.token);
+        self.token = grant["data"]["token"].as_str().unwrap().into();
         let mut ids = Vec::new();
         for _ in 0..PAGE {
             ids.push(self.create().await);

@@ -34,6 +34,9 @@ const PRODUCT_KEY: HeaderName = HeaderName::from_static("x-cs-productkey");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-cs-clientid");
 const TOKEN: HeaderName = HeaderName::from_static("x-cs-verificationtoken");
 
+/// A request has at most so many headers, those of the HTTP library included.
+const HEADERS: usize = 12;
+
 /// What we take, and what we send.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -82,17 +85,16 @@ impl Transport {
         let mut client_id = HeaderValue::from_str(settings.client_id.expose_secret())
             .map_err(|_| BuildError::ClientId)?;
         client_id.set_sensitive(true);
-        let headers = [
-            (ACCEPT, JSON),
-            (MAJOR, MAJOR_VERSION),
-            (PRODUCT_KEY, HeaderValue::from_static("api.rest")),
-            (CLIENT_ID, client_id),
-        ];
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(MAJOR, MAJOR_VERSION);
+        headers.insert(PRODUCT_KEY, HeaderValue::from_static("api.rest"));
+        headers.insert(CLIENT_ID, client_id);
         Ok(Self {
             http: http_client(settings)?,
             base: below(&settings.url, &["api"]),
             server: settings.server.clone(),
-            headers: headers.into_iter().collect(),
+            headers,
             max_response_bytes: settings.max_response_bytes,
             budget,
             clock,

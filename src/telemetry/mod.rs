@@ -210,9 +210,9 @@ impl Telemetry {
             return;
         }
         if let Some(before) = told.insert(server.to_owned(), minor) {
-            let before = before.to_string();
+            let labels = [server, &before.to_string()];
             // It is gone already if the registry never had it.
-            drop(f.api_version.remove_label_values(&[server, &before]));
+            drop(f.api_version.remove_label_values(&labels));
         }
         f.api_version
             .with_label_values(&[server, &minor.to_string()])
