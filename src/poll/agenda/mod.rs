@@ -224,10 +224,21 @@ impl Agenda {
         self.next_full = at;
     }
 
-    /// Takes in a single reading.
-    pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
+    /// Takes in a single reading; the answer is which transfers are gone by
+    /// that.
+    pub(super) fn inspected(
+        &mut self,
+        reading: &Transfer,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Vec<TrackingId> {
         self.under_way.remove(&reading.id);
-        let is_witness = self.note_alive(&reading.id);
+        let (is_witness, gone) = self.found(reading, now, rng);
+        self.note(reading, is_witness, now, rng);
+        gone
+    }
+
+    fn note(&mut self, reading: &Transfer, is_witness: bool, now: Instant, rng: &mut impl Rng) {
         let watched = self.watched.entry(reading.id.clone()).or_default();
         watched.is_in_bulk &= is_witness;
         let waits = watched.is_in_bulk;
