@@ -187,7 +187,7 @@ impl Ledger {
             }
         };
         for (id, labels) in labels {
-            book.label_recipients(&id, labels);
+            book.label_recipients(&id, &labels);
         }
         for (_, event) in &happened {
             book.newest.count(event, &self.causes);

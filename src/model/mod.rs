@@ -9,6 +9,7 @@
 //! **Invariants.** Pure: no I/O, no clock, no serialization; nothing here knows
 //! REST, Prometheus or the disk.
 
+pub mod by_id;
 pub mod identity;
 pub mod lifecycle;
 pub mod record;
@@ -19,6 +20,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+pub use by_id::ById;
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
 pub use lifecycle::{Event, merge};
 pub use record::Record;

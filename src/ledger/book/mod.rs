@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    ById, Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
     record::{RecipientMark, Tally},
 };
 
@@ -31,7 +31,8 @@ pub struct Book {
     /// How the rounds go; `None` before the first one has ended.
     pub presence: Option<Presence>,
     watching: Watching,
-    entries: BTreeMap<TrackingId, Entry>,
+    /// Boxed, since a tree whose keys came in order is half empty.
+    entries: BTreeMap<TrackingId, Box<Entry>>,
     baseline: Baseline,
     /// Since when the configuration does not watch the sender.
     unwatched_since: Option<Timestamp>,
@@ -93,7 +94,7 @@ pub struct Entry {
     /// Baseline readings that did not tell the lists.
     mute_readings: u8,
     /// The labels of recipients by recipient id.
-    recipient_labels: BTreeMap<Box<str>, Box<str>>,
+    recipient_labels: ById<Box<str>>,
     /// Retrievals since the last commit, by recipient id.
     pending: BTreeMap<Box<str>, Tally>,
 }
@@ -251,8 +252,9 @@ impl Book {
     /// is known of it: one that had ended before we began to watch is never
     /// read.
     pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
-        let is_present = |(_, entry): &(_, &Entry)| entry.absent_since.is_none();
-        self.entries.iter().filter(is_present).map(|(id, entry)| {
+        let entries = self.entries.iter();
+        let present = entries.filter(|(_, entry)| entry.absent_since.is_none());
+        present.map(|(id, entry)| {
             let before = entry.record.state.filter(|_| entry.ended_before);
             (id, entry.read_state.or(before))
         })
@@ -284,13 +286,16 @@ impl Book {
     }
 
     /// Keeps the labels of a transfer's recipients beside its record.
-    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
+    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: &Labels) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let known = entry.recipient_labels.len();
-        entry.recipient_labels.extend(labels);
-        if entry.recipient_labels.len() > known {
+        let known = entry.recipient_labels.count();
+        let keep = |kept: &mut Box<str>, (_, label): &(_, Box<str>)| kept.clone_from(label);
+        entry
+            .recipient_labels
+            .fold(labels.iter(), |(id, _)| id, keep);
+        if entry.recipient_labels.count() > known {
             self.touched.insert(id.clone());
         }
     }
@@ -322,11 +327,12 @@ impl Book {
     /// is discovered, and this had ended before, or has been shown for long
     /// enough.
     fn is_over(&self, reading: &Transfer) -> bool {
-        let is_shown = |entry: &Entry| entry.absent_since.is_none();
+        let known = self.entries.get(&reading.id);
+        let is_shown = known.is_some_and(|entry| entry.absent_since.is_none());
         self.watching.scope.discover == Discover::Active
             && reading.state.is_some_and(State::is_final)
             && !self.is_named(&reading.id)
-            && !self.entries.get(&reading.id).is_some_and(is_shown)
+            && !is_shown
     }
 
     /// Whether we see it for no other reason than that the configuration names
@@ -402,9 +408,8 @@ impl Book {
     /// Folds the reading into its entry. While the entry's baseline is due,
     /// what the reading shows is remembered and not counted.
     fn merge(&mut self, reading: &Transfer, at: Timestamp, is_baseline: bool) -> Vec<Event> {
-        let known = self.entries.remove(&reading.id);
-        let is_new = known.is_none();
-        let mut entry = known.unwrap_or_default();
+        let is_new = !self.entries.contains_key(&reading.id);
+        let entry = self.entries.entry(reading.id.clone()).or_default();
         entry.baseline_due |= is_new && is_baseline;
         let outline = entry.outline();
         let before = (!is_new).then(|| std::mem::take(&mut entry.record));
@@ -416,9 +421,11 @@ impl Book {
         if !events.is_empty() || entry.outline() != outline {
             self.touched.insert(reading.id.clone());
         }
-        let counts = !entry.baseline_due;
-        self.entries.insert(reading.id.clone(), entry);
-        if counts { events } else { Vec::new() }
+        if entry.baseline_due {
+            Vec::new()
+        } else {
+            events
+        }
     }
 
     /// Whether the transfer is watched still, now that an observation of it

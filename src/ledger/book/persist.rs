@@ -25,7 +25,7 @@ pub(in crate::ledger) type Change = (TrackingId, Option<rows::Transfer>);
 impl Book {
     /// What has changed since the last commit.
     pub(in crate::ledger) fn changes(&self) -> impl Iterator<Item = Change> {
-        let row = |id: &TrackingId| (id.clone(), self.entries.get(id).map(Entry::row));
+        let row = |id: &TrackingId| (id.clone(), self.entries.get(id).map(|entry| entry.row()));
         self.touched.iter().map(row)
     }
 
@@ -92,7 +92,7 @@ impl Book {
         id: TrackingId,
         row: rows::Transfer,
     ) -> Result<(), Malformed> {
-        self.entries.insert(id, Entry::restored(row)?);
+        self.entries.insert(id, Box::new(Entry::restored(row)?));
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ impl Entry {
             files: record
                 .files
                 .iter()
-                .map(|(id, mark)| (id.clone(), mark.removed))
+                .map(|(id, mark)| (id.into(), mark.removed))
                 .collect(),
             told: told_row(&record.told),
         }
@@ -178,7 +178,7 @@ fn recipient_row(id: &str, mark: &RecipientMark, label: Option<&str>) -> rows::R
         notification_failed: mark.notification_failed,
         notification_told: mark.notification_told,
         retrievals: seen
-            .map(|(file, tally)| (file.clone(), rows::numbers(*tally)))
+            .map(|(file, tally)| (file.into(), rows::numbers(*tally)))
             .collect(),
     }
 }
