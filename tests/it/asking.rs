@@ -259,17 +259,23 @@ async fn a_list_that_is_empty_in_maintenance_lets_nothing_vanish() {
         exporter.polls(2.0).await;
         server.faults(json!([{"kind": "empty_list"}])).await;
         exporter
-            .line_of_each(&["a listing misses many transfers"])
+            .line_of_each(&["a listing misses transfers that live"])
             .await;
         exporter.polls(3.0).await;
         let samples = exporter.samples().await;
         assert_eq!(whole(&samples, TRANSFERS, &[]), living + ended);
         assert_eq!(sum(&samples, VANISHED, &[]), Some(0.0));
         server.faults(json!([])).await;
+        exporter
+            .line_of_each(&["listings are believed again"])
+            .await;
         exporter.polls(2.0).await;
         let samples = exporter.samples().await;
         assert_eq!(whole(&samples, TRANSFERS, &[]), living + ended);
         assert_eq!(sum(&samples, VANISHED, &[]), Some(0.0));
+        let lines = exporter.process.lines();
+        let told = lines.iter().filter(|line| line.contains("listing"));
+        assert_eq!(told.count(), 2, "told once: {lines:?}");
     }
 }
 

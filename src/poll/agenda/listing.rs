@@ -126,6 +126,7 @@ impl Agenda {
             self.suspect(missing, now, rng);
         } else {
             self.suspicion = None;
+            self.tell_right(now);
             for id in missing {
                 self.push_quick(now, id);
             }

@@ -53,6 +53,8 @@ pub(super) struct Agenda {
     /// A listing of everything that failed on its way.
     unfinished: Option<Progress>,
     suspicion: Option<Suspicion>,
+    /// Since when listings miss what lives; it has been told.
+    wrong_since: Option<Instant>,
     /// The last listing of everything had lost much of what has ended.
     is_in_doubt: bool,
     /// What showed that a listing was wrong: it is asked for first the next
@@ -108,6 +110,7 @@ impl Agenda {
             next_listing: now,
             unfinished: None,
             suspicion: None,
+            wrong_since: None,
             is_in_doubt: false,
             witness: None,
             horizon: None,

@@ -132,6 +132,7 @@ impl Agenda {
             return (false, gone);
         }
         self.witness = Some(reading.id.clone());
+        self.tell_wrong(reading, now);
         let gone = self.answer(&reading.id, Answer::Lives, now, rng);
         (true, gone)
     }
@@ -164,8 +165,8 @@ impl Agenda {
         }
     }
 
-    /// The whole sample has ended or is gone: the listing was right, and what else it misses
-    /// is read singly.
+    /// The whole sample has ended or is gone: the listing was right, and what
+    /// else it misses is read singly.
     fn settle(&mut self, now: Instant, rng: &mut impl Rng) -> Vec<TrackingId> {
         let settled = self.suspicion.take().unwrap_or_default();
         for id in settled.waiting {
@@ -189,12 +190,9 @@ impl Agenda {
     /// last time if there is such a one. The rest waits, but for what is due
     /// anyway because no listing tells it.
     pub(super) fn suspect(&mut self, missing: Vec<TrackingId>, now: Instant, rng: &mut impl Rng) {
-        tracing::warn!(
-            server = self.plan.id.server(),
-            sender = self.plan.label,
-            missing = missing.len(),
-            "a listing misses many transfers; some of them are asked for"
-        );
+        let (server, sender) = (self.plan.id.server(), &self.plan.label);
+        let count = missing.len();
+        tracing::debug!(server, sender, count, "a listing misses many transfers");
         let is_missing = |id: &TrackingId| missing.binary_search(id).is_ok();
         let witness = self.witness.take().filter(is_missing);
         let first = witness.or_else(|| missing.choose(rng).cloned());
@@ -214,6 +212,30 @@ impl Agenda {
             self.push_quick(now, first);
         }
         self.suspicion = Some(suspicion);
+    }
+
+    /// One line when listings begin to be wrong.
+    fn tell_wrong(&mut self, witness: &Transfer, now: Instant) {
+        if self.wrong_since.is_some() {
+            return;
+        }
+        self.wrong_since = Some(now);
+        tracing::warn!(
+            server = self.plan.id.server(),
+            sender = self.plan.label,
+            tracking_id = witness.id.as_str(),
+            "a listing misses transfers that live, and is not believed"
+        );
+    }
+
+    /// One line when listings can be believed again.
+    pub(super) fn tell_right(&mut self, now: Instant) {
+        let Some(since) = self.wrong_since.take() else {
+            return;
+        };
+        let (server, sender) = (self.plan.id.server(), &self.plan.label);
+        let seconds = now.duration_since(since).as_secs();
+        tracing::info!(server, sender, seconds, "listings are believed again");
     }
 
     /// A wrong listing says nothing about the rounds after it.
