@@ -86,6 +86,11 @@ impl Client {
     ) -> Result<Option<Vec<Transfer>>, Error> {
         let login = self.login(sender)?;
         let style = match listing.style() {
+            // It was given up since the listing began.
+            Some(Style::Bulk) if self.versions.lists() == Style::Plain => {
+                listing.change(Style::Plain, self.page_sizes.of(sender));
+                Style::Plain
+            }
             Some(style) => style,
             None => self.begin(sender, listing).await?,
         };

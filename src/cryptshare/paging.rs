@@ -227,6 +227,13 @@ impl Listing {
         self.leaf.size = half;
     }
 
+    /// Goes on in another style, unless all is read.
+    pub(super) fn change(&mut self, style: Style, size: u32) {
+        if !self.is_over {
+            self.begin(style, size);
+        }
+    }
+
     /// Goes on with pages of this size, from the first one of the part: what
     /// was told before is not told again.
     pub(super) fn enlarge(&mut self, size: u32) {

@@ -170,9 +170,14 @@ impl Versions {
         Ok(self.lock().style)
     }
 
+    /// The style that is settled by now.
+    pub(super) fn lists(&self) -> Style {
+        self.lock().style
+    }
+
     /// The minor version that listings ask for.
     pub(super) fn minor(&self) -> u32 {
-        match self.lock().style {
+        match self.lists() {
             Style::Bulk => BULK_MINOR,
             Style::Plain => PLAIN_MINOR,
         }

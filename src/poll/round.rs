@@ -181,17 +181,17 @@ async fn take<S: Source>(
     rng: &mut impl Rng,
 ) {
     let now = Instant::now();
+    let mut gone = Vec::new();
     match answer {
         Ok(reading) => {
-            agenda.inspected(&reading, now, rng);
+            gone = agenda.inspected(&reading, now, rng);
             send(agenda, context, Finding::Inspected(reading)).await;
         }
-        Err(failure) if failure.reason == Reason::NotFound => {
-            for id in agenda.gone(id, now, rng) {
-                send(agenda, context, Finding::Gone(id)).await;
-            }
-        }
+        Err(failure) if failure.reason == Reason::NotFound => gone = agenda.gone(id, now, rng),
         Err(_) => agenda.postpone(id, now),
+    }
+    for id in gone {
+        send(agenda, context, Finding::Gone(id)).await;
     }
 }
 

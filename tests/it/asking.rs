@@ -170,6 +170,47 @@ async fn a_bulk_list_that_is_refused_gives_way_to_the_other() {
 }
 
 #[tokio::test]
+async fn a_bulk_list_that_is_refused_later_on_gives_way_after_a_while() {
+    let sizes = ["--speed", "0", "--senders", "1", "--transfers", "350"];
+    let server = Server::start(&[&sizes[..], &["--api-minor", "12"]].concat()).await;
+    // Everything is listed all the time, so that listings break on their way.
+    let exporter = Exporter::start(&config(&server, ""), &[]).await;
+    exporter.is(VERSION, &[("minor", "12")], 1.0).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    let refusal = json!({"kind": "status", "status": 400, "errorCode": 1004, "share": 0.4,
+                         "endpoint": "sent_transfers"});
+    server.faults(json!([refusal])).await;
+    exporter.is("cryptshare_up", &[], 0.0).await;
+    let refusal = json!({"kind": "status", "status": 400, "errorCode": 1004,
+                         "endpoint": "sent_transfers"});
+    server.faults(json!([refusal])).await;
+    exporter.is(VERSION, &[("minor", "8")], 1.0).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    exporter.is(TRANSFERS, &[], 350.0).await;
+}
+
+#[tokio::test]
+async fn a_step_down_while_everything_fails_is_taken_back() {
+    let server = small(&["--api-minor", "12"]).await;
+    let refusal = json!({"kind": "status", "status": 404, "errorCode": 2004});
+    let fault = |endpoint: &str| {
+        let mut fault = refusal.clone();
+        fault["endpoint"] = json!(endpoint);
+        fault
+    };
+    let faults = ["sent_transfers", "transfers"].map(fault);
+    server.faults(json!(faults)).await;
+    let exporter = Exporter::start(&hourly(&server), &[]).await;
+    exporter.is("cryptshare_up", &[], 0.0).await;
+    exporter
+        .line_of_each(&["transfers are read one by one"])
+        .await;
+    server.faults(json!([])).await;
+    exporter.is(VERSION, &[("minor", "12")], 1.0).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_say_its_version_is_read_in_bulk_all_the_same() {
     for fault in [
         json!({"kind": "status", "status": 500}),
@@ -218,17 +259,23 @@ async fn a_list_that_is_empty_in_maintenance_lets_nothing_vanish() {
         exporter.polls(2.0).await;
         server.faults(json!([{"kind": "empty_list"}])).await;
         exporter
-            .line_of_each(&["a listing misses many transfers"])
+            .line_of_each(&["a listing misses transfers that live"])
             .await;
         exporter.polls(3.0).await;
         let samples = exporter.samples().await;
         assert_eq!(whole(&samples, TRANSFERS, &[]), living + ended);
         assert_eq!(sum(&samples, VANISHED, &[]), Some(0.0));
         server.faults(json!([])).await;
+        exporter
+            .line_of_each(&["listings are believed again"])
+            .await;
         exporter.polls(2.0).await;
         let samples = exporter.samples().await;
         assert_eq!(whole(&samples, TRANSFERS, &[]), living + ended);
         assert_eq!(sum(&samples, VANISHED, &[]), Some(0.0));
+        let lines = exporter.process.lines();
+        let told = lines.iter().filter(|line| line.contains("listing"));
+        assert_eq!(told.count(), 2, "told once: {lines:?}");
     }
 }
 

@@ -121,11 +121,12 @@ impl Agenda {
             return false;
         }
         let missing = self.missing(&listed, listing.is_complete());
-        let is_suspect = missing.len() > self.tolerance();
+        let is_suspect = self.is_suspect(missing.len());
         if is_suspect {
             self.suspect(missing, now, rng);
         } else {
             self.suspicion = None;
+            self.tell_right(now);
             for id in missing {
                 self.push_quick(now, id);
             }
@@ -183,7 +184,7 @@ impl Agenda {
         if has_ended {
             return;
         }
-        self.inspected(transfer, now, rng);
+        self.note(transfer, false, now, rng);
         if transfer.state != Some(State::Active) {
             return;
         }

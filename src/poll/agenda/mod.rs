@@ -53,6 +53,8 @@ pub(super) struct Agenda {
     /// A listing of everything that failed on its way.
     unfinished: Option<Progress>,
     suspicion: Option<Suspicion>,
+    /// Since when listings miss what lives; it has been told.
+    wrong_since: Option<Instant>,
     /// The last listing of everything had lost much of what has ended.
     is_in_doubt: bool,
     /// What showed that a listing was wrong: it is asked for first the next
@@ -108,6 +110,7 @@ impl Agenda {
             next_listing: now,
             unfinished: None,
             suspicion: None,
+            wrong_since: None,
             is_in_doubt: false,
             witness: None,
             horizon: None,
@@ -224,10 +227,21 @@ impl Agenda {
         self.next_full = at;
     }
 
-    /// Takes in a single reading.
-    pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
+    /// Takes in a single reading; the answer is which transfers are gone by
+    /// that.
+    pub(super) fn inspected(
+        &mut self,
+        reading: &Transfer,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Vec<TrackingId> {
         self.under_way.remove(&reading.id);
-        let is_witness = self.note_alive(&reading.id);
+        let (is_witness, gone) = self.found(reading, now, rng);
+        self.note(reading, is_witness, now, rng);
+        gone
+    }
+
+    fn note(&mut self, reading: &Transfer, is_witness: bool, now: Instant, rng: &mut impl Rng) {
         let watched = self.watched.entry(reading.id.clone()).or_default();
         watched.is_in_bulk &= is_witness;
         let waits = watched.is_in_bulk;

@@ -179,3 +179,38 @@ async fn a_list_that_loses_much_of_what_has_ended_is_believed_the_second_time() 
     assert_eq!(run.take_gone(), []);
     run.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_that_end_at_once_are_all_read_in_one_round() {
+    for style in [Style::Plain, Style::Bulk] {
+        let (fake, run) = start(style).await;
+        for n in 0..200 {
+            fake.set(0, &format!("active-{n}"), State::DeletedByExpiration);
+        }
+        // The list does not tell that they have ended, as in an active page.
+        fake.hide(|id| id.as_str().starts_with("active"));
+        let calls = run.calls_within(MINUTE * 10).await;
+        assert_eq!(is_read(&calls), 200, "{style:?}");
+        assert_eq!(run.take_gone(), []);
+        run.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_few_are_not_gone_because_a_list_is_empty() {
+    for style in [Style::Plain, Style::Bulk] {
+        let fake = Fake::new(vec![transfers("active", 5, State::Active)]);
+        *fake.style.lock().unwrap() = style;
+        let run = Run::start(&fake, plans(1, |_| {}));
+        sleep(MINUTE * 3).await;
+        fake.hide(|_| true);
+        let calls = run.calls_within(Duration::from_hours(1)).await;
+        assert_eq!(run.take_gone(), []);
+        let each = if style == Style::Bulk { 1 } else { 5 };
+        assert!(is_read(&calls) <= 67 * each, "{}", is_read(&calls));
+        fake.states.lock().unwrap()[0].clear();
+        sleep(MINUTE + Duration::from_secs(10)).await;
+        assert_eq!(run.take_gone().len(), 5, "{style:?}");
+        run.end().await;
+    }
+}
