@@ -3,14 +3,19 @@
 //! **Invariants.** Flags are named as those of Prometheus and its own
 //! exporters; every exit code is documented in `--help`.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     app::{
-        self, CatalogFormat, DemoOptions, Export, Import, Quirks, RunOptions, Show, ShowFormat,
-        SimulateOptions, StatePlace, VerifyOptions,
+        self, CatalogFormat, DemoOptions, Export, Import, Listen, Quirks, RunOptions, Show,
+        ShowFormat, SimulateOptions, StatePlace, VerifyOptions,
     },
     config::Config,
     logging,
@@ -58,7 +63,10 @@ struct RunArgs {
     /// Set the ledger aside, after a confirmation on standard input, and exit
     #[arg(long = "state.reset", help_heading = "Configuration")]
     state_reset: bool,
-    /// An address to listen on; may be repeated
+    /// TLS, users and headers: a YAML file as Prometheus' own exporters have it
+    #[arg(long = "web.config.file", value_name = "FILE", help_heading = "Web")]
+    web_config_file: Option<PathBuf>,
+    /// An address to listen on, or `unix:/path`; may be repeated
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
@@ -66,6 +74,9 @@ struct RunArgs {
         help_heading = "Web"
     )]
     listen: Vec<String>,
+    /// Listen on the sockets that systemd passes, and on no address
+    #[arg(long = "web.systemd-socket", help_heading = "Web")]
+    systemd_socket: bool,
     /// The path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -262,11 +273,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         format: log.log_format,
     };
     match command {
-        None if run.config_check => check(&run.config_file),
+        None if run.config_check => check(&run.config_file, run.web_config_file.as_deref()),
         None if run.state_reset => app::reset(&run.config_file),
         None => app::run(&RunOptions {
             config_file: run.config_file,
-            listen: run.listen,
+            web_config_file: run.web_config_file,
+            listen: if run.systemd_socket {
+                Listen::Systemd
+            } else {
+                Listen::At(run.listen)
+            },
             telemetry_path: run.telemetry_path,
             log,
         }),
@@ -341,13 +357,40 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
     })
 }
 
+/// Says whether the configuration is good, and that of the web if there is one.
+fn check(file: &Path, web: Option<&Path>) -> ExitCode {
+    let config = check_main(file);
+    let web = web.is_none_or(check_web);
+    if config && web {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(app::EXIT_CONFIG)
+    }
+}
+
+fn check_web(file: &Path) -> bool {
+    match app::check_web(file) {
+        Ok((summary, warnings)) => {
+            for warning in warnings {
+                app::complain(&format!("{}:{warning} (warning)", file.display()));
+            }
+            app::say(&format!("{}: ok; {summary}", file.display()));
+            true
+        }
+        Err(error) => {
+            app::complain(&format!("{error:#}"));
+            false
+        }
+    }
+}
+
 /// Says whether the configuration is good, and what is in it.
-fn check(file: &std::path::Path) -> ExitCode {
+fn check_main(file: &Path) -> bool {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => {
             app::complain(&error);
-            return ExitCode::from(app::EXIT_CONFIG);
+            return false;
         }
     };
     for warning in &config.warnings {
@@ -355,7 +398,7 @@ fn check(file: &std::path::Path) -> ExitCode {
     }
     if let Err(error) = app::rehearse(&config) {
         app::complain(&format!("{}: {error:#}", file.display()));
-        return ExitCode::from(app::EXIT_CONFIG);
+        return false;
     }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
@@ -365,7 +408,7 @@ fn check(file: &std::path::Path) -> ExitCode {
         config.servers.len(),
         senders.count(),
     ));
-    ExitCode::SUCCESS
+    true
 }
 
 fn version() -> &'static str {

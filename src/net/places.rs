@@ -157,6 +157,19 @@ impl Seat {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that the answer of a lane is there, or a step of it was taken.
+    pub(super) fn move_lane(&self, id: u64) {
+        let is_news = {
+            let mut patience = self.patience();
+            let is_news = patience.writing_since().is_none();
+            patience.move_lane(id, Instant::now());
+            is_news
+        };
+        if is_news {
+            self.places.bound_slow_readers();
+        }
+    }
+
     /// Notes that nothing can be written now; the answer is when to give up.
     pub(super) fn wants_room(&self) -> Instant {
         let (is_news, deadline) = {
