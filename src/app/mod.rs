@@ -25,6 +25,7 @@ use rand::{
     rngs::{StdRng, SysRng},
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use front::Front;
 use names::Door;
@@ -44,6 +45,7 @@ use crate::{
     net::{self, Listener, Passed},
     poll::{self, Pulse},
     process,
+    status::Board,
     telemetry::Telemetry,
     watch::{Names, Watch},
     web,
@@ -224,11 +226,31 @@ fn start(
     let books = bookkeeper::run((ledger, vault), view, inlets, outlets, clock);
     tasks.spawn("bookkeeper", books);
     names::spawn(tasks, (watch, door));
+    if lifecycle::has_manager() {
+        let board = Arc::clone(&routes.board);
+        tasks.spawn("status", tell_status(board, tasks.stop()));
+    }
     routes.ready.store(true, Ordering::Release);
     let (entrances, gate) = (front.entrances(listeners), front.gate());
     tasks.spawn("web", web::serve(entrances, routes, gate, tasks.stop()));
     front.spawn(tasks);
     Ok(())
+}
+
+/// Tells the service manager how many senders are up, whenever that changes.
+async fn tell_status(board: Arc<Board>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut told = String::new();
+    loop {
+        tokio::select! {
+            () = board.changed() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        let summary = board.read().summary();
+        if summary != told {
+            lifecycle::tell_status(&summary);
+            told = summary;
+        }
+    }
 }
 
 /// The ledger of an earlier life, or an empty one, and where it is kept.

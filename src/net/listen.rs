@@ -131,9 +131,9 @@ pub async fn bind(address: &str) -> Result<Listener, ListenError> {
         return bind_path(Path::new(path)).map_err(refused);
     }
     let Some(port) = address.strip_prefix(':') else {
-        let is_address = address
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let is_address = address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
+        });
         if !is_address {
             return Err(ListenError::Syntax(address.to_owned()));
         }
@@ -264,6 +264,7 @@ mod tests {
             "unix:",
             "unix:relative",
             "unix:/",
+            "vsock://:1",
         ] {
             let error = bind(address).await.unwrap_err();
             assert!(matches!(error, ListenError::Syntax(_)), "{address}");
