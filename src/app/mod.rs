@@ -6,6 +6,7 @@
 
 mod demo;
 mod front;
+mod healthcheck;
 mod names;
 mod parts;
 mod state;
@@ -31,6 +32,7 @@ use front::Front;
 use names::Door;
 
 pub use demo::{DemoOptions, Quirks, SimulateOptions, demo, simulate};
+pub use healthcheck::{Target, healthcheck};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};
 
@@ -55,7 +57,7 @@ use crate::{
 pub const EXIT_CONFIG: u8 = 3;
 
 /// Exit code when the command line is wrong.
-const EXIT_USAGE: u8 = 2;
+pub const EXIT_USAGE: u8 = 2;
 
 /// Exit code when the process could not start or crashed.
 pub const EXIT_CRASH: u8 = 1;

@@ -17,6 +17,7 @@ mod faults;
 mod front;
 mod fuzz;
 mod golden;
+mod healthcheck;
 mod judges;
 mod limits;
 mod listen;

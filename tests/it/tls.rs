@@ -23,16 +23,16 @@ use crate::{
     webfile::{Authority, loopback},
 };
 
-const SECTION: &str = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
+pub const SECTION: &str = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
 
 /// A directory with the files of a web configuration.
-struct Files {
+pub struct Files {
     directory: TempDir,
     authority: Authority,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let authority = Authority::new("an authority");
         let files = Self {
@@ -57,7 +57,7 @@ impl Files {
     }
 
     /// Starts an exporter with this web configuration.
-    async fn exporter(&self, server: &Server, text: &str) -> Exporter {
+    pub async fn exporter(&self, server: &Server, text: &str) -> Exporter {
         let file = self.write("web.yml", text);
         Exporter::start(&config(server, ""), &["--web.config.file", &file]).await
     }
