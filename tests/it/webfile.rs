@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cryptshare_exporter::config::web::WebConfig;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
 
@@ -145,6 +146,62 @@ fn misjudged(case: &Case, good: &Path) -> Option<String> {
         && case.problems.iter().all(has);
     let leaks = ["$2", "canary", "PRIVATE"].map(|secret| told.contains(secret));
     (!agrees || leaks != [false; 3]).then(|| format!("{}: {code} {out}{told}", case.name))
+}
+
+/// Each line that begins with "#" and a key becomes that key.
+#[test]
+fn the_example_is_good_with_every_key() {
+    let directory = TempDir::new().unwrap();
+    cases(directory.path());
+    let example = fs::read_to_string("config/web.yml").unwrap();
+    let line = |line: &str| match line.trim_start().strip_prefix('#') {
+        Some(key) if key.starts_with(char::is_alphabetic) => line.replacen('#', "", 1),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<_> = example.lines().map(line).collect();
+    let all = WebConfig::parse(&lines.join("\n"), &directory.path().join("web.yml"));
+    let all = all.unwrap_or_else(|problems| panic!("{problems}"));
+    let tls = all.tls.unwrap();
+    assert!(tls.http2 && tls.prefer_server_cipher_suites);
+    assert_eq!(tls.cipher_suites.map(|all| all.len()), Some(6));
+    assert_eq!(tls.versions.len(), 2);
+    assert_eq!((all.headers.len(), all.users.len()), (5, 1));
+    assert!(all.rate.is_some());
+}
+
+/// Every name of a key, of a type and of a suite stands in the parity table or
+/// in the example.
+#[test]
+fn the_parity_table_names_every_key() {
+    let table = fs::read_to_string("docs/PARITY.md").unwrap();
+    for key in [
+        "cert_file",
+        "key_file",
+        "`.cert`",
+        "`.key`",
+        "`.client_ca`",
+        "client_ca_file",
+        "client_auth_type",
+        "client_allowed_sans",
+        "min_version",
+        "max_version",
+        "cipher_suites",
+        "prefer_server_cipher_suites",
+        "curve_preferences",
+        "http2",
+        "headers",
+        "basic_auth_users",
+        "rate_limit",
+    ] {
+        assert!(table.contains(key), "{key}");
+    }
+    let (_, help, _) = run(&["--help"]);
+    let flags = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    for flag in flags.filter(|flag| flag.contains('.') && !flag.contains("state")) {
+        assert!(table.contains(&format!("`{flag}`")), "{flag}");
+    }
 }
 
 #[test]

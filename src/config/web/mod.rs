@@ -187,6 +187,14 @@ impl Reader {
 
     /// The content of the file called `name`.
     fn content(&mut self, place: &Place, name: &str) -> Option<files::Content> {
+        // Whoever wrote PEM or a hash in place of a file's name must not find it
+        // in a log.
+        if name.contains(char::is_control) || name.contains("$2") {
+            let remedy = "name a file, or give PEM under the key without _file";
+            let problem = place.problem("is not the name of a file", remedy);
+            self.problems.add(problem);
+            return None;
+        }
         let path = self.directory.join(name);
         self.files.push(path.clone());
         match files::read(&path) {

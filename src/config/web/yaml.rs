@@ -56,7 +56,12 @@ impl Value {
 /// # Errors
 /// If it is no YAML, or another kind of YAML.
 pub(super) fn parse(text: &str, problems: Problems) -> Result<Mapping, Problem> {
-    let node = document(text)?;
+    let last = text.lines().count().max(1);
+    let node = document(text).map_err(|problem| Problem {
+        // Editors show no line after the last one.
+        line: problem.line.clamp(1, last),
+        ..problem
+    })?;
     let root = Place {
         line: node.line,
         key: "file".to_owned(),
@@ -180,7 +185,7 @@ fn no_yaml(error: &ScanError) -> Problem {
 
 fn syntax(line: usize, wrong: &str, remedy: &str) -> Problem {
     Problem {
-        line: line.max(1),
+        line,
         key: "file".to_owned(),
         wrong: wrong.to_owned(),
         remedy: remedy.to_owned(),
@@ -221,6 +226,8 @@ impl Mapping {
     }
 
     fn at(&self, line: usize, key: &str) -> Place {
+        // A hash that stands where a name should is told to nobody.
+        let key = if key.contains("$2") { "…" } else { key };
         let key = match &*self.path {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
