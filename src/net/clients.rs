@@ -5,7 +5,10 @@
 //! where anybody's certificate is good. A certificate that cannot be read is
 //! refused.
 
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -19,7 +22,11 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+use x509_cert::{
+    Certificate,
+    der::Decode,
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
 
 use super::tls::{ClientSettings, TlsError, authorities};
 
@@ -112,32 +119,29 @@ impl ClientCertVerifier for Clients {
 
 /// The names of DNS, mail, address and URI that a certificate is for.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, Error> {
-    let unreadable = || Error::from(CertificateError::BadEncoding);
-    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
+    let unreadable = |_| Error::from(CertificateError::BadEncoding);
+    let certificate = Certificate::from_der(certificate).map_err(unreadable)?;
     let extension = certificate
-        .subject_alternative_name()
-        .map_err(|_| unreadable())?;
-    let names = extension.map(|extension| &extension.value.general_names);
-    Ok(names.into_iter().flatten().filter_map(name).collect())
+        .tbs_certificate()
+        .get_extension::<SubjectAltName>();
+    let names = extension.map_err(unreadable)?.map(|(_, names)| names.0);
+    Ok(names.iter().flatten().filter_map(name).collect())
 }
 
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
+fn name(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
-            Some((*text).to_owned())
-        }
-        GeneralName::IPAddress(bytes) => {
-            let old = <[u8; 4]>::try_from(*bytes).map(|bytes| Ipv4Addr::from(bytes).to_string());
-            let new = <[u8; 16]>::try_from(*bytes).map(|bytes| Ipv6Addr::from(bytes).to_string());
+        GeneralName::DnsName(text)
+        | GeneralName::Rfc822Name(text)
+        | GeneralName::UniformResourceIdentifier(text) => Some(text.to_string()),
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let old = <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).to_string());
+            let new = <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).to_string());
             old.or(new).ok()
         }
-        GeneralName::OtherName(..)
-        | GeneralName::X400Address(_)
+        GeneralName::OtherName(_)
         | GeneralName::DirectoryName(_)
-        | GeneralName::EDIPartyName(_)
-        | GeneralName::RegisteredID(_)
-        | GeneralName::Invalid(..) => None,
+        | GeneralName::EdiPartyName(_)
+        | GeneralName::RegisteredId(_) => None,
     }
 }

@@ -22,8 +22,8 @@ use super::patience::Patience;
 /// server: the runtime, listeners, files, name look-ups.
 const RESERVED: u64 = 128;
 
-/// More than a handful of scrapers is unusual; at about 25 KiB each this many
-/// connections cost some 13 MiB.
+/// More than a handful of scrapers is unusual; at about 25 KiB each, or 32 KiB
+/// over TLS, this many connections cost some 16 MiB.
 const MOST: usize = 512;
 
 /// So few that a scrape still finds a place where descriptors are scarce.

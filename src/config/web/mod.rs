@@ -122,7 +122,13 @@ impl WebConfig {
         let read = yaml::parse(text, reader.problems.clone()).map(|root| read(root, &mut reader));
         let mut problems = reader.problems.take();
         problems.extend(read.as_ref().err().cloned());
-        let warnings = reader.warnings.take();
+        let mut warnings = reader.warnings.take();
+        // YAML counts more characters as the end of a line than editors do, and
+        // what is missing at the end stands on a line that they do not show.
+        let last = text.lines().count().max(1);
+        for problem in problems.iter_mut().chain(&mut warnings) {
+            problem.line = problem.line.min(last);
+        }
         match read {
             Ok(config) if problems.is_empty() => Ok(Self {
                 files: reader.files,

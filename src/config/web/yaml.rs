@@ -56,12 +56,7 @@ impl Value {
 /// # Errors
 /// If it is no YAML, or another kind of YAML.
 pub(super) fn parse(text: &str, problems: Problems) -> Result<Mapping, Problem> {
-    let last = text.lines().count().max(1);
-    let node = document(text).map_err(|problem| Problem {
-        // Editors show no line after the last one.
-        line: problem.line.clamp(1, last),
-        ..problem
-    })?;
+    let node = document(text)?;
     let root = Place {
         line: node.line,
         key: "file".to_owned(),
@@ -185,7 +180,7 @@ fn no_yaml(error: &ScanError) -> Problem {
 
 fn syntax(line: usize, wrong: &str, remedy: &str) -> Problem {
     Problem {
-        line,
+        line: line.max(1),
         key: "file".to_owned(),
         wrong: wrong.to_owned(),
         remedy: remedy.to_owned(),
