@@ -54,6 +54,10 @@ struct Options {
     /// The seed of the simulator and of the moments
     #[arg(long, default_value = "1")]
     seed: u64,
+    /// The minor version of the simulator's API: from 12 on, transfers are read
+    /// in bulk
+    #[arg(long, default_value = "12")]
+    api_minor: u32,
 }
 
 fn main() -> ExitCode {
@@ -84,9 +88,11 @@ async fn crash(options: Options) -> anyhow::Result<bool> {
         speed: 0.0,
         senders: 2,
         transfers: 60,
+        ended: None,
         activity: 4.0,
-        api_minor: 8,
+        api_minor: options.api_minor,
         quirks: Quirks::default(),
+        faults: Vec::new(),
         start: Clock::System.now(),
     };
     let loopback = ([127, 0, 0, 1], 0).into();
@@ -167,7 +173,7 @@ fn fault(rng: &mut StdRng) -> Value {
 
 fn config(simulator: &Simulator, directory: &Path) -> String {
     let mut text = format!(
-        "[state]\ndirectory = \"{}\"\n[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\n\
+        "[state]\ndirectory = \"{}\"\n[defaults]\npoll_interval = \"1s\"\nprocessing_interval = \"1s\"\nlisting_interval = \"1s\"\n\
          [[server]]\nname = \"sim\"\nurl = \"{}\"\nclient_id = \"{}\"\nmax_backoff = \"1s\"\n\
          max_concurrency = 16\nmax_requests_per_second = 5000\n",
         directory.join("state").display(),

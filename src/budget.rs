@@ -40,7 +40,12 @@ impl Budget {
     /// Waits until one more request may start.
     pub async fn admit(&self) -> Permit {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
-        tokio::time::sleep_until(self.reserve()).await;
+        let begin = self.reserve();
+        // The timer counts in milliseconds: it would hold up by one what may
+        // start at once.
+        if begin > Instant::now() {
+            tokio::time::sleep_until(begin).await;
+        }
         Permit { _slot: slot }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
-pub use crate::simulator::Quirks;
+pub use crate::simulator::{Fault, Quirks, read_fault};
 
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
@@ -47,12 +47,16 @@ pub struct SimulateOptions {
     pub senders: usize,
     /// How many transfers there are at the start.
     pub transfers: usize,
+    /// The share of them that has ended.
+    pub ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour.
     pub activity: f64,
     /// The minor version of the API.
     pub api_minor: u32,
     /// In what the server differs from the most likely one.
     pub quirks: Quirks,
+    /// The faults in force at the start.
+    pub faults: Vec<Fault>,
     /// How to log.
     pub log: logging::Settings,
 }
@@ -67,9 +71,11 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
             speed: options.speed,
             senders: options.senders,
             transfers: options.transfers,
+            ended: options.ended,
             activity: options.activity,
             api_minor: options.api_minor,
             quirks: options.quirks.clone(),
+            faults: options.faults.clone(),
             start: Clock::System.now(),
         };
         let simulator = Simulator::bind(options.listen, scenario)
@@ -97,9 +103,11 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             speed: options.speed,
             senders: 3,
             transfers: 48,
+            ended: None,
             activity: 0.0,
-            api_minor: 8,
+            api_minor: 13,
             quirks: Quirks::default(),
+            faults: Vec::new(),
             start: Clock::System.now(),
         };
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));

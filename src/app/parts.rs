@@ -168,6 +168,7 @@ fn watching(sender: &Sender, names: &Names) -> ledger::Watching {
     let own = names.get(&sender.id).into_iter().flatten();
     ledger::Watching {
         scope: scope(sender),
+        keep_ended: sender.options.keep_ended,
         named: own.map(|(id, named)| (id.clone(), named.origin)).collect(),
     }
 }
@@ -214,7 +215,7 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
 fn known(book: &Book) -> poll::Known {
     let transfers = book.known();
     poll::Known {
-        has_listed: book.has_baseline(),
+        listed: book.listed(),
         transfers: transfers.map(|(id, state)| (id.clone(), state)).collect(),
     }
 }

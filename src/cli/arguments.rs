@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    app::{self, Quirks, StatePlace},
+    app::{self, Fault, Quirks, StatePlace},
     logging,
 };
 
@@ -258,6 +258,10 @@ pub(super) struct SimulateArgs {
     /// How many transfers there are at the start, in all
     #[arg(long, value_name = "N", default_value = "48", value_parser = population)]
     pub(super) transfers: usize,
+    /// The share of these that has ended, from 0 to 1, while the others are
+    /// active; without it every state has its part
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(super) ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour, beside
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
@@ -269,6 +273,10 @@ pub(super) struct SimulateArgs {
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     pub(super) quirks: Vec<String>,
+    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
+    /// may be repeated
+    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
+    pub(super) faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -315,6 +323,13 @@ fn quirk(text: &str) -> Result<String, String> {
         Quirks::parse(&[text])?;
     }
     Ok(text.to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 fn population(text: &str) -> Result<usize, String> {

@@ -145,10 +145,12 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         speed: args.speed,
         senders: args.senders,
         transfers: args.transfers,
+        ended: args.ended,
         activity: args.activity,
         api_minor: args.api_minor,
         // Each was checked when it was read.
         quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
+        faults: args.faults.clone(),
         log,
     })
 }

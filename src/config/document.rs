@@ -181,6 +181,25 @@ impl<'a> Table<'a> {
         flag.or_else(|| self.wrong_type(&place, value.get_ref(), "true or false, without quotes"))
     }
 
+    /// `true` or `false`, or the word that stands for `special`.
+    pub(super) fn flag_or<T>(
+        &mut self,
+        key: &'static str,
+        word: &str,
+        special: T,
+        plain: impl FnOnce(bool) -> T,
+    ) -> Option<T> {
+        let (place, value) = self.take(key)?;
+        if value.get_ref().as_str() == Some(word) {
+            return Some(special);
+        }
+        let expected = format!("true or false, without quotes, or \"{word}\"");
+        match value.get_ref().as_bool() {
+            Some(flag) => Some(plain(flag)),
+            None => self.wrong_type(&place, value.get_ref(), &expected),
+        }
+    }
+
     /// A whole number within `range`.
     pub(super) fn number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
     where

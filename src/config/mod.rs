@@ -22,7 +22,7 @@ use url::Url;
 
 pub use problem::Problem;
 
-use crate::model::{SenderId, TrackingId};
+use crate::model::{Discover, SenderId, TrackingId};
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Sender {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SenderOptions {
     /// `discover`.
-    pub discover: bool,
+    pub discover: Discover,
     /// `poll_interval`.
     pub poll_interval: Duration,
     /// `processing_interval`.
@@ -154,7 +154,7 @@ pub struct SenderOptions {
 impl Default for SenderOptions {
     fn default() -> Self {
         Self {
-            discover: true,
+            discover: Discover::Everything,
             poll_interval: Duration::from_mins(1),
             processing_interval: Duration::from_secs(5),
             rare_interval: Duration::from_hours(1),

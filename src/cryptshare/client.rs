@@ -13,9 +13,10 @@ use url::Url;
 
 use super::{
     BuildError, Endpoint, Error, Settings,
-    answers::{self, Decoded, Methods, Page, Standing},
+    answers::{self, Decoded, Methods, Notes, Page, Standing},
     auth::{Identity, Login, Token},
-    paging::{Leaf, Listing, Sizes, Style},
+    paging::{Judge, LARGEST_PAGE, Leaf, Listing, Style},
+    sizes::Sizes,
     tokens::TokenFile,
     transport::{Call, Transport},
     verification,
@@ -27,13 +28,6 @@ use crate::{
     model::{Reason, SenderId, TrackingId, Transfer, Verification},
     telemetry::Telemetry,
 };
-
-/// The members that are read, and no secret among them (contract 5.2).
-const FIELDS: &str = "trackingId,\
-    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
-    files(id,removed,removalCause),\
-    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
-    transfer(expirationDate,files(size))";
 
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
@@ -80,16 +74,15 @@ impl Client {
     }
 
     /// The next page of a listing: what it tells for the first time; none when
-    /// the listing is over. `is_news` says of which transfers there is nothing
-    /// known yet.
+    /// the listing is over. `judge` says how far the listing is to go.
     ///
     /// # Errors
-    /// If the page could not be read; then the listing is not complete.
+    /// If the page could not be read; asked again, the listing goes on with it.
     pub async fn page(
         &self,
         sender: &SenderId,
         listing: &mut Listing,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> Result<Option<Vec<Transfer>>, Error> {
         let login = self.login(sender)?;
         let style = match listing.style() {
@@ -103,17 +96,35 @@ impl Client {
             Style::Bulk => self.bulk_page(login, leaf).await,
             Style::Plain => self.plain_page(login, leaf).await,
         };
-        match answer {
-            Err(error) if style == Style::Bulk && self.versions.take_refusal(&error, leaf.size) => {
+        match &answer {
+            Err(error) if style == Style::Bulk && self.versions.take_refusal(error, leaf.size) => {
                 listing.begin(Style::Plain, self.page_sizes.of(sender));
-                Ok(Some(Vec::new()))
+                return Ok(Some(Vec::new()));
             }
-            answer => {
-                let taken = listing.take(answer, is_news);
-                self.page_sizes.note(sender, listing.size());
-                taken.map(Some)
-            }
+            answer if style == Style::Plain => self.versions.note_plain(answer.is_ok()),
+            _ => {}
         }
+        self.take(sender, listing, (leaf, answer), judge).map(Some)
+    }
+
+    /// Takes in a page, and how large it may be.
+    fn take(
+        &self,
+        sender: &SenderId,
+        listing: &mut Listing,
+        (leaf, answer): (Leaf, Result<Page, Error>),
+        judge: Judge<'_>,
+    ) -> Result<Vec<Transfer>, Error> {
+        let taken = listing.take(answer, judge);
+        self.page_sizes.note(sender, listing.size());
+        match &taken {
+            Ok(_) if leaf.size == listing.size() && self.page_sizes.has_new_hope(sender) => {
+                listing.enlarge(LARGEST_PAGE);
+            }
+            Err(error) if error.reason() == Reason::TooLarge => self.page_sizes.give_up(sender),
+            _ => {}
+        }
+        taken
     }
 
     async fn begin(&self, sender: &SenderId, listing: &mut Listing) -> Result<Style, Error> {
@@ -127,7 +138,7 @@ impl Client {
         let call = Call {
             endpoint: Endpoint::ApiStatus,
             method: Method::GET,
-            url: self.transport.url(&["status"]),
+            url: &self.transport.url(&["status"]),
             token: None,
             body: None,
             language: "en",
@@ -247,7 +258,7 @@ impl Client {
         if leaf.is_active {
             url.query_pairs_mut().append_pair("active", "true");
         }
-        url.query_pairs_mut().append_pair("fields", FIELDS);
+        url.query_pairs_mut().append_pair("fields", answers::FIELDS);
         let body = self.get(login, Endpoint::SentTransfers, url).await?;
         let page = answers::bulk(&body).map(|answer| self.note(answer))?;
         self.versions.note(&page.transfers);
@@ -259,7 +270,7 @@ impl Client {
         let call = Call {
             endpoint,
             method: Method::GET,
-            url,
+            url: &url,
             token: None,
             body: None,
             language: &login.identity.language,
@@ -295,6 +306,9 @@ impl Client {
     /// Counts what had to be left out of an answer, and passes on the rest.
     fn note<T>(&self, answer: Decoded<T>) -> T {
         let Decoded { value, notes } = answer;
+        if notes == Notes::default() {
+            return value;
+        }
         let (server, telemetry) = (&self.server, &self.telemetry);
         let verification_methods = notes.unknown_verification_methods;
         telemetry.rejected(server, Reason::Malformed.label(), notes.rejected);

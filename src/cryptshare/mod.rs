@@ -12,6 +12,7 @@ mod auth;
 mod client;
 mod error;
 mod paging;
+mod sizes;
 mod tokens;
 mod transport;
 mod verification;
@@ -25,7 +26,7 @@ use url::Url;
 pub use answers::Methods;
 pub use client::Client;
 pub use error::Error;
-pub use paging::{Extent, Leaf, Listing, Style};
+pub use paging::{Extent, Interest, Judge, Leaf, Listing, Style};
 
 use crate::model::SenderId;
 

@@ -8,25 +8,16 @@
 //! **Invariants.** Bounded: never more than [`MAX_PAGES`] pages, whatever the
 //! server answers.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-
-use tokio::time::Instant;
+use std::collections::HashSet;
 
 use super::{Error, answers::Page};
-use crate::model::{Reason, SenderId, TrackingId, Transfer};
+use crate::model::{Reason, TrackingId, Transfer};
 
 /// The largest page the contract allows (5.1).
-const LARGEST_PAGE: u32 = 100;
+pub(super) const LARGEST_PAGE: u32 = 100;
 
 /// A listing ends here: 100,000 transfers of one sender at full pages.
 const MAX_PAGES: u32 = 1000;
-
-/// A smaller page is asked for this long before a full one is tried again.
-const FORGET_AFTER: Duration = Duration::from_hours(1);
 
 /// How much of a sender's transfers a listing reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +27,24 @@ pub enum Extent {
     /// What may have changed: the newest ones, up to a page without news, and
     /// where the server can select them, all that have not ended.
     Changing,
+    /// All that have not ended: where the server can select them, these and the
+    /// newest page for what is not selected yet, else all.
+    Living,
 }
+
+/// What a listed transfer is to who reads the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interest {
+    /// It is not watched for, and those behind it are no younger.
+    Outside,
+    /// Nothing of it is news.
+    Known,
+    /// It is to be watched from now on.
+    New,
+}
+
+/// How a reader of listings judges what it is told.
+pub type Judge<'a> = &'a (dyn Fn(&Transfer) -> Interest + Sync);
 
 /// The way in which a server is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +111,15 @@ impl Listing {
         self.is_complete
     }
 
-    /// Whether everything was asked for that has not ended, beside the newest.
+    /// Whether everything that has not ended is asked for, beside the newest.
     pub fn selects(&self) -> bool {
-        self.style == Some(Style::Bulk) && self.extent == Extent::Changing
+        self.style == Some(Style::Bulk) && self.extent != Extent::All
+    }
+
+    /// Whether everything was told that has not ended: what is missing has
+    /// ended or is gone.
+    pub fn has_all_living(&self) -> bool {
+        self.is_complete || (self.is_over && self.selects())
     }
 
     /// The way in which it is read, once that is settled.
@@ -146,7 +160,7 @@ impl Listing {
     pub fn take(
         &mut self,
         answer: Result<Page, Error>,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> Result<Vec<Transfer>, Error> {
         let page = match answer {
             Err(error) if error.reason() == Reason::TooLarge && self.leaf.size > 1 => {
@@ -156,10 +170,9 @@ impl Listing {
             answer => answer?,
         };
         let known = self.seen_in_part.len();
-        let mut has_news = false;
+        let interest = page.transfers.iter().map(judge).max();
         let mut fresh = Vec::new();
         for transfer in page.transfers {
-            has_news |= is_news(&transfer.id);
             self.seen_in_part.insert(transfer.id.clone());
             if self.seen.insert(transfer.id.clone()) {
                 fresh.push(transfer);
@@ -168,19 +181,31 @@ impl Listing {
         let is_last = page.items < usize::try_from(self.leaf.size).unwrap_or(usize::MAX);
         // A server may not count pages: then each brings the same.
         let is_stuck = self.seen_in_part.len() == known;
-        self.turn(is_last || is_stuck, has_news);
+        self.turn(is_last || is_stuck, interest);
         Ok(fresh)
     }
 
+    /// Whether the part under way ends only where nothing is watched for.
+    fn wants_all(&self) -> bool {
+        !self.selects() && self.extent != Extent::Changing
+    }
+
     /// On to the next page, to the next part, or to the end.
-    fn turn(&mut self, is_last: bool, has_news: bool) {
+    fn turn(&mut self, is_last: bool, interest: Option<Interest>) {
         let is_newest = !self.leaf.is_active;
-        if !is_last && (has_news || !is_newest) {
+        let goes_on = match self.extent {
+            // What lives is told to its end, whatever it is.
+            _ if self.leaf.is_active => true,
+            Extent::Living if self.selects() => false,
+            Extent::All | Extent::Living => interest >= Some(Interest::Known),
+            Extent::Changing => interest >= Some(Interest::New),
+        };
+        if !is_last && goes_on {
             self.leaf.page = self.leaf.page.saturating_add(1);
             return;
         }
         if is_newest {
-            self.is_complete = is_last || self.extent == Extent::All;
+            self.is_complete = is_last || self.wants_all();
         }
         if is_newest && self.selects() && !self.is_complete {
             self.begin_part(true, self.leaf.size);
@@ -202,38 +227,17 @@ impl Listing {
         self.leaf.size = half;
     }
 
-    /// The size of page that the server's answers allow.
-    pub(super) const fn size(&self) -> u32 {
-        self.leaf.size
-    }
-}
-
-/// The sizes of page that were found to be too large, so that the next listing
-/// does not find it out again.
-#[derive(Debug, Default)]
-pub(super) struct Sizes(Mutex<HashMap<SenderId, (u32, Instant)>>);
-
-impl Sizes {
-    /// The size to begin with.
-    pub(super) fn of(&self, sender: &SenderId) -> u32 {
-        let known = self.lock().get(sender).copied();
-        known
-            .filter(|(_, since)| since.elapsed() < FORGET_AFTER)
-            .map_or(LARGEST_PAGE, |(size, _)| size)
-    }
-
-    /// Takes in how large the pages of a listing were at its end.
-    pub(super) fn note(&self, sender: &SenderId, size: u32) {
-        let mut known = self.lock();
-        if size == LARGEST_PAGE {
-            known.remove(sender);
-        } else if known.get(sender).is_none_or(|(before, _)| *before != size) {
-            known.insert(sender.clone(), (size, Instant::now()));
+    /// Goes on with pages of this size, from the first one of the part: what
+    /// was told before is not told again.
+    pub(super) fn enlarge(&mut self, size: u32) {
+        if !self.is_over {
+            self.begin_part(self.leaf.is_active, size);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SenderId, (u32, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The size of page that the server's answers allow.
+    pub(super) const fn size(&self) -> u32 {
+        self.leaf.size
     }
 }
 
@@ -263,6 +267,18 @@ mod tests {
         Ok(page_of(begin.min(listed)..(begin + size).min(listed)))
     }
 
+    fn number(transfer: &Transfer) -> usize {
+        transfer.id.as_str()[1..].parse().unwrap()
+    }
+
+    fn news_if(is_news: bool) -> Interest {
+        if is_news {
+            Interest::New
+        } else {
+            Interest::Known
+        }
+    }
+
     fn listing(extent: Extent, style: Style) -> Listing {
         let mut listing = Listing::new(extent);
         listing.begin(style, LARGEST_PAGE);
@@ -277,11 +293,11 @@ mod tests {
         largest: u32,
         known: usize,
     ) -> (usize, u32, bool) {
-        let is_news = |id: &TrackingId| id.as_str()[1..].parse::<usize>().unwrap() >= known;
+        let judge = |one: &Transfer| news_if(number(one) >= known);
         let mut read = 0;
         while let Some(leaf) = listing.next() {
             let answer = serve(leaf, world, largest);
-            read += listing.take(answer, &is_news).unwrap().len();
+            read += listing.take(answer, &judge).unwrap().len();
         }
         (read, listing.asked, listing.is_complete())
     }
@@ -315,12 +331,47 @@ mod tests {
     }
 
     #[test]
+    fn what_lives_is_selected_or_looked_for_among_all() {
+        let living = |style| listing(Extent::Living, style);
+        for known in [0, usize::MAX] {
+            let (_, asked, is_complete) = read(living(Style::Bulk), (950, 150), 100, known);
+            assert_eq!((asked, is_complete), (3, false));
+        }
+        let (_, asked, is_complete) = read(living(Style::Plain), (950, 150), 100, usize::MAX);
+        assert_eq!((asked, is_complete), (10, true));
+    }
+
+    #[test]
+    fn all_that_lives_is_told_only_at_the_end_of_what_is_selected() {
+        let mut listing = listing(Extent::Changing, Style::Bulk);
+        while let Some(leaf) = listing.next() {
+            assert!(!listing.has_all_living(), "{leaf:?}");
+            let answer = serve(leaf, (950, 150), 100);
+            listing.take(answer, &|_| Interest::Known).unwrap();
+        }
+        assert!(listing.has_all_living());
+    }
+
+    #[test]
+    fn a_listing_of_all_ends_where_nothing_is_watched_for() {
+        let mut listing = listing(Extent::All, Style::Plain);
+        let judge = |one: &Transfer| match number(one) {
+            0..250 => Interest::Known,
+            _ => Interest::Outside,
+        };
+        while let Some(leaf) = listing.next() {
+            listing.take(serve(leaf, (950, 0), 100), &judge).unwrap();
+        }
+        assert_eq!((listing.asked, listing.is_complete()), (4, true));
+    }
+
+    #[test]
     fn news_are_read_up_to_a_page_without_any() {
         let mut world = listing(Extent::Changing, Style::Plain);
-        let is_news = |id: &TrackingId| id.as_str()[1..].parse::<usize>().unwrap() < 130;
+        let judge = |one: &Transfer| news_if(number(one) < 130);
         while let Some(leaf) = world.next() {
             let answer = serve(leaf, (1000, 0), 100);
-            world.take(answer, &is_news).unwrap();
+            world.take(answer, &judge).unwrap();
         }
         assert_eq!((world.asked, world.is_complete()), (3, false));
     }
@@ -337,22 +388,12 @@ mod tests {
         let mut listing = listing(Extent::All, Style::Bulk);
         let mut read = 0;
         while listing.next().is_some() {
-            read += listing.take(Ok(page_of(0..100)), &|_| true).unwrap().len();
+            read += listing
+                .take(Ok(page_of(0..100)), &|_| Interest::New)
+                .unwrap()
+                .len();
         }
         assert_eq!((listing.asked, read), (2, 100));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_size_that_is_too_large_is_remembered_for_an_hour() {
-        let sizes = Sizes::default();
-        let sender = SenderId::new("prod", "ada@example.com");
-        assert_eq!(sizes.of(&sender), 100);
-        sizes.note(&sender, 12);
-        tokio::time::advance(Duration::from_mins(50)).await;
-        sizes.note(&sender, 12);
-        assert_eq!(sizes.of(&sender), 12);
-        tokio::time::advance(Duration::from_mins(20)).await;
-        assert_eq!(sizes.of(&sender), 100);
     }
 
     #[test]
@@ -361,7 +402,7 @@ mod tests {
         while let Some(leaf) = listing.next() {
             let begin = usize::try_from(leaf.page).unwrap() * 100;
             listing
-                .take(Ok(page_of(begin..begin + 100)), &|_| true)
+                .take(Ok(page_of(begin..begin + 100)), &|_| Interest::New)
                 .unwrap();
         }
         assert_eq!((listing.asked, listing.is_complete()), (MAX_PAGES, false));

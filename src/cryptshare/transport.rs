@@ -10,8 +10,8 @@ use std::{error::Error as StdError, io};
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
-    ClientBuilder, Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderValue},
+    ClientBuilder, Method, Request, Response, StatusCode,
+    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -25,14 +25,27 @@ use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
 const MAX_REDIRECTS: usize = 1;
 
 /// The one major version that exists (contract, section 2).
-const MAJOR_VERSION: &str = "1";
+const MAJOR_VERSION: HeaderValue = HeaderValue::from_static("1");
+
+/// The headers that every request has, and that of the token (contract 1.1).
+const MAJOR: HeaderName = HeaderName::from_static("x-cs-majorapiversion");
+const MINOR: HeaderName = HeaderName::from_static("x-cs-minimumminorapiversion");
+const PRODUCT_KEY: HeaderName = HeaderName::from_static("x-cs-productkey");
+const CLIENT_ID: HeaderName = HeaderName::from_static("x-cs-clientid");
+const TOKEN: HeaderName = HeaderName::from_static("x-cs-verificationtoken");
+
+/// A request has at most so many headers, those of the HTTP library included.
+const HEADERS: usize = 12;
+
+/// What we take, and what we send.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a call asks for.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) method: Method,
-    pub(super) url: Url,
+    pub(super) url: &'a Url,
     pub(super) token: Option<&'a SecretString>,
     /// JSON, if anything is sent.
     pub(super) body: Option<&'a SecretString>,
@@ -43,9 +56,11 @@ pub(super) struct Call<'a> {
 #[derive(Debug)]
 pub(super) struct Transport {
     http: reqwest::Client,
+    /// `base/api`.
     base: Url,
     server: String,
-    client_id: HeaderValue,
+    /// Those of every request.
+    headers: HeaderMap,
     max_response_bytes: u64,
     budget: Budget,
     clock: Clock,
@@ -70,11 +85,16 @@ impl Transport {
         let mut client_id = HeaderValue::from_str(settings.client_id.expose_secret())
             .map_err(|_| BuildError::ClientId)?;
         client_id.set_sensitive(true);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(MAJOR, MAJOR_VERSION);
+        headers.insert(PRODUCT_KEY, HeaderValue::from_static("api.rest"));
+        headers.insert(CLIENT_ID, client_id);
         Ok(Self {
             http: http_client(settings)?,
-            base: settings.url.clone(),
+            base: below(&settings.url, &["api"]),
             server: settings.server.clone(),
-            client_id,
+            headers,
             max_response_bytes: settings.max_response_bytes,
             budget,
             clock,
@@ -85,11 +105,7 @@ impl Transport {
 
     /// `base/api` and the given segments, each percent-encoded.
     pub(super) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("api").extend(segments);
-        }
-        url
+        below(&self.base, segments)
     }
 
     /// `base/api/users/{address}` and the given segments, each
@@ -136,39 +152,28 @@ impl Transport {
         accept(answer?, action)
     }
 
-    fn request(&self, call: Call<'_>) -> RequestBuilder {
-        let mut request = self
-            .http
-            .request(call.method, call.url)
-            .header(ACCEPT, "application/json")
-            .header(ACCEPT_LANGUAGE, call.language)
-            .header("X-CS-MajorApiVersion", MAJOR_VERSION)
-            .header(
-                "X-CS-MinimumMinorApiVersion",
-                call.endpoint.minor().to_string(),
-            )
-            .header("X-CS-ProductKey", "api.rest")
-            .header("X-CS-ClientId", self.client_id.clone());
+    fn request(&self, call: Call<'_>) -> Request {
+        let mut request = Request::new(call.method, call.url.clone());
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        headers.insert(ACCEPT_LANGUAGE, value(call.language));
+        headers.insert(MINOR, call.endpoint.minor().into());
         if let Some(token) = call.token {
-            request = request.header("X-CS-VerificationToken", sensitive(token));
+            headers.insert(TOKEN, sensitive(token));
         }
         if let Some(body) = call.body {
-            let body = body.expose_secret().to_owned();
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+            headers.insert(CONTENT_TYPE, JSON);
+            *request.body_mut() = Some(body.expose_secret().to_owned().into());
         }
         request
     }
 
-    async fn exchange(
-        &self,
-        request: RequestBuilder,
-        action: &'static str,
-    ) -> Result<Answer, Error> {
+    async fn exchange(&self, request: Request, action: &'static str) -> Result<Answer, Error> {
         let failed = |error: reqwest::Error| {
             let error = error.without_url();
             Error::new(action, classify(&error), "no complete answer").because(error)
         };
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = self.http.execute(request).await.map_err(failed)?;
         self.note_clock(&response);
         let body = self.body(&mut response, action).await?;
         Ok(Answer {
@@ -276,11 +281,24 @@ fn same_host() -> Policy {
     })
 }
 
+/// `url` and the given segments, each percent-encoded.
+fn below(url: &Url, segments: &[&str]) -> Url {
+    let mut url = url.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
 fn sensitive(secret: &SecretString) -> HeaderValue {
-    let mut value = HeaderValue::from_str(secret.expose_secret())
-        .unwrap_or_else(|_| HeaderValue::from_static(""));
+    let mut value = value(secret.expose_secret());
     value.set_sensitive(true);
     value
+}
+
+/// Of a text that no header can carry, nothing.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Turns an answer that is not 2xx into its error.

@@ -7,6 +7,7 @@
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use url::Url;
 
 use super::{
     Endpoint, Error,
@@ -21,17 +22,18 @@ pub(super) async fn standing(
     transport: &Transport,
     who: &Identity,
 ) -> Result<Decoded<Standing>, Error> {
-    let call = call(transport, who, Endpoint::Verification, &[]);
+    let url = url(transport, who, &[]);
+    let call = call(who, Endpoint::Verification, &url);
     let body = transport.send(call).await.map_err(as_unverified)?;
     answers::verification(&body)
 }
 
 /// Lets the server mail a code to the sender.
 pub(super) async fn mail_code(transport: &Transport, who: &Identity) -> Result<(), Error> {
-    let path = ["code", "email"];
+    let url = url(transport, who, &["code", "email"]);
     let call = Call {
         method: Method::POST,
-        ..call(transport, who, Endpoint::VerificationCode, &path)
+        ..call(who, Endpoint::VerificationCode, &url)
     };
     transport.send(call).await.map(drop).map_err(as_unverified)
 }
@@ -47,26 +49,25 @@ pub(super) async fn token(
         None => json!({}),
     };
     let body = SecretString::from(body.to_string());
+    let url = url(transport, who, &["token"]);
     let call = Call {
         method: Method::POST,
         body: Some(&body),
-        ..call(transport, who, Endpoint::VerificationToken, &["token"])
+        ..call(who, Endpoint::VerificationToken, &url)
     };
     let body = transport.send(call).await.map_err(as_unverified)?;
     answers::token(&body)
 }
 
-fn call<'a>(
-    transport: &Transport,
-    who: &'a Identity,
-    endpoint: Endpoint,
-    path: &[&str],
-) -> Call<'a> {
-    let segments = [&["verification"], path].concat();
+fn url(transport: &Transport, who: &Identity, path: &[&str]) -> Url {
+    transport.url_of(&who.address, &[&["verification"], path].concat())
+}
+
+fn call<'a>(who: &'a Identity, endpoint: Endpoint, url: &'a Url) -> Call<'a> {
     Call {
         endpoint,
         method: Method::GET,
-        url: transport.url_of(&who.address, &segments),
+        url,
         token: None,
         body: None,
         language: &who.language,

@@ -19,7 +19,7 @@ mod recipients;
 mod rows;
 mod store;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
 
@@ -52,6 +52,8 @@ pub struct Settings {
 pub struct Watching {
     /// Which transfers are discovered.
     pub scope: Scope,
+    /// Where only what lives is discovered: how long what has ended stays.
+    pub keep_ended: Duration,
     /// Transfers that are watched by name.
     pub named: BTreeMap<TrackingId, Origin>,
 }
@@ -185,7 +187,7 @@ impl Ledger {
             }
         };
         for (id, labels) in labels {
-            book.label_recipients(&id, labels);
+            book.label_recipients(&id, &labels);
         }
         for (_, event) in &happened {
             book.newest.count(event, &self.causes);

@@ -137,7 +137,7 @@ pub const VERIFICATION_EXPIRY: Metric = Metric {
 /// `cryptshare_transfers`.
 pub const TRANSFERS: Metric = Metric {
     name: "cryptshare_transfers",
-    help: "Transfers in each state (status.state) that the server lists or the configuration or a watch file names, as of the last poll.",
+    help: "Transfers in each state (status.state) that the server lists or the configuration or a watch file names, as of the last poll; where only active ones are discovered, ended ones for `keep_ended`.",
     kind: Kind::Gauge,
     labels: &["server", "sender", "state"],
 };

@@ -9,6 +9,7 @@
 //! **Invariants.** Pure: no I/O, no clock, no serialization; nothing here knows
 //! REST, Prometheus or the disk.
 
+pub mod by_id;
 pub mod identity;
 pub mod lifecycle;
 pub mod record;
@@ -19,10 +20,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+pub use by_id::ById;
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
 pub use lifecycle::{Event, merge};
 pub use record::Record;
-pub use scope::Scope;
+pub use scope::{Discover, Scope};
 pub use state::{Concern, Method, Reason, State};
 
 /// What one answer of the server told about one transfer.
@@ -159,8 +161,8 @@ pub struct Observation {
 pub enum Finding {
     /// A page of a listing.
     Seen(Vec<Transfer>),
-    /// The end of a listing that was read to its last page: these are all
-    /// transfers that the server lists.
+    /// The end of a listing: these are all transfers of the scope that the
+    /// server lists.
     Listed(Vec<TrackingId>),
     /// A single reading of one transfer.
     Inspected(Transfer),

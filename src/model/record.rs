@@ -8,11 +8,12 @@
 //! **Invariants.** Marks change in [`super::lifecycle::merge`] alone, and never
 //! fall.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
-use super::state::{Method, State, States};
+use super::{
+    by_id::ById,
+    state::{Method, State, States},
+};
 
 /// The memory of one transfer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,9 +31,9 @@ pub struct Record {
     /// When the transfer was first seen in a final state.
     pub ended_at: Option<Timestamp>,
     /// By recipient id.
-    pub recipients: BTreeMap<Box<str>, RecipientMark>,
+    pub recipients: ById<RecipientMark>,
     /// By file id.
-    pub files: BTreeMap<Box<str>, FileMark>,
+    pub files: ById<FileMark>,
     /// The upload summary could not be sent.
     pub sender_notification_failed: bool,
     /// The confidential message could not be created.
@@ -84,9 +85,9 @@ pub struct RecipientMark {
     pub notification_failed: bool,
     /// `notificationFailed` as it was last told.
     pub notification_told: Option<bool>,
-    /// By file id: the largest number of entries seen in one reading, in the
-    /// order of [`Method::ALL`].
-    pub retrievals: BTreeMap<Box<str>, Tally>,
+    /// By the id of each file that was retrieved: the largest number of entries
+    /// seen in one reading.
+    pub retrievals: ById<Tally>,
 }
 
 impl RecipientMark {
@@ -200,7 +201,7 @@ impl Record {
             processing: self.processing,
             times: (self.ended_at, self.last_retrieval),
             end_judged: self.end_judged,
-            sizes: (self.recipients.len(), self.files.len()),
+            sizes: (self.recipients.count(), self.files.count()),
         }
     }
 

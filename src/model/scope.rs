@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use super::TrackingId;
+use super::{State, TrackingId, Transfer};
+
+/// Which transfers are discovered, the fewest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Discover {
+    /// None: what is watched has a name.
+    #[default]
+    Nothing,
+    /// Those that have not ended.
+    Active,
+    /// All that the server lists.
+    Everything,
+}
 
 /// What the configuration lets us discover of a sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Whether transfers are discovered at all.
-    pub discover: bool,
+    /// Which transfers are discovered, whatever their age.
+    pub discover: Discover,
     /// Transfers that are older are not discovered; `None` means that all are.
     pub max_age: Option<Duration>,
 }
@@ -26,7 +38,27 @@ impl Scope {
             (Some(day), Some(oldest)) => day >= oldest,
             _ => true,
         };
-        self.discover && is_young
+        self.discovers() && is_young
+    }
+
+    /// Whether transfers are discovered at all.
+    pub fn discovers(&self) -> bool {
+        self.discover > Discover::Nothing
+    }
+
+    /// Whether an unknown transfer is discovered by this reading at `now`. One
+    /// whose state is not told may not have ended.
+    pub fn admits_reading(&self, reading: &Transfer, now: Timestamp) -> bool {
+        let has_ended = reading.state.is_some_and(State::is_final);
+        self.admits(&reading.id, now) && (self.discover > Discover::Active || !has_ended)
+    }
+
+    /// Whether a transfer that is listed like this at `now` would have been
+    /// discovered before, had it been there. One whose state is not told may
+    /// have ended long ago.
+    pub fn had_in_view(&self, reading: &Transfer, now: Timestamp) -> bool {
+        let lives = reading.state.is_some_and(|state| !state.is_final());
+        self.admits(&reading.id, now) && (self.discover > Discover::Active || lives)
     }
 
     /// Whether this scope may admit what `other` did not.
@@ -36,7 +68,7 @@ impl Scope {
             (None, Some(_)) => true,
             (Some(age), Some(other)) => age > other,
         };
-        self.discover && (!other.discover || is_older)
+        self.discovers() && (self.discover > other.discover || is_older)
     }
 
     fn oldest_day(&self, now: Timestamp) -> Option<Date> {
@@ -53,17 +85,21 @@ mod tests {
 
     const fn days(days: u64) -> Scope {
         Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: Some(Duration::from_hours(days * 24)),
         }
     }
 
     const ALL: Scope = Scope {
-        discover: true,
+        discover: Discover::Everything,
+        max_age: None,
+    };
+    const LIVING: Scope = Scope {
+        discover: Discover::Active,
         max_age: None,
     };
     const NONE: Scope = Scope {
-        discover: false,
+        discover: Discover::Nothing,
         max_age: None,
     };
 
@@ -84,10 +120,41 @@ mod tests {
 
     #[test]
     fn wider_means_that_more_may_be_admitted() {
-        for (wide, narrow) in [(ALL, days(9)), (days(9), days(2)), (days(1), NONE)] {
+        let pairs = [
+            (ALL, days(9)),
+            (days(9), days(2)),
+            (days(1), NONE),
+            (ALL, LIVING),
+            (LIVING, NONE),
+        ];
+        for (wide, narrow) in pairs {
             assert!(wide.is_wider_than(&narrow));
             assert!(!narrow.is_wider_than(&wide));
             assert!(!wide.is_wider_than(&wide));
         }
+    }
+
+    #[test]
+    fn what_had_ended_is_not_among_what_is_active() {
+        let check = |state, expect| {
+            let reading = Transfer {
+                state,
+                ..Transfer::untold(TrackingId::parse("t").unwrap())
+            };
+            let now = Timestamp::UNIX_EPOCH;
+            let told = |scope: Scope| {
+                let admits = scope.admits_reading(&reading, now);
+                (admits, scope.had_in_view(&reading, now))
+            };
+            assert_eq!(told(ALL), (true, true));
+            assert_eq!(told(LIVING), expect, "{state:?}");
+            assert_eq!(told(NONE), (false, false));
+        };
+        check(Some(State::Active), (true, true));
+        check(Some(State::Processing), (true, true));
+        check(Some(State::Other), (true, true));
+        check(Some(State::Failed), (false, false));
+        check(Some(State::DeletedByAdmin), (false, false));
+        check(None, (true, false));
     }
 }

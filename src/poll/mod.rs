@@ -66,8 +66,8 @@ pub struct SenderPlan {
 /// again.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// Whether its baseline has been taken: then whatever is not here is new.
-    pub has_listed: bool,
+    /// What it had in view: whatever of that is not here is new.
+    pub listed: Scope,
     /// The transfers that the server knew, and their last states.
     pub transfers: Vec<(TrackingId, Option<State>)>,
 }

@@ -37,15 +37,44 @@ pub struct Intervals {
     pub listing: Duration,
 }
 
+/// When something is read again, and why then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The time until then; `None` if it is not read again.
+    pub after: Option<Duration>,
+    /// For the log.
+    pub why: &'static str,
+}
+
+impl Turn {
+    /// Again after this time.
+    pub const fn new(after: Duration, why: &'static str) -> Self {
+        let after = Some(after);
+        Self { after, why }
+    }
+
+    /// Never again.
+    pub const fn never(why: &'static str) -> Self {
+        Self { after: None, why }
+    }
+}
+
 impl Intervals {
-    /// The time until the next read of a transfer last seen in `state`, after
-    /// `reads` reads in a row of that state; `None` if it has ended.
-    pub fn until_next_read(&self, state: Option<State>, reads: u32) -> Option<Duration> {
+    /// When a transfer last seen in `state` is read again, after `reads` reads
+    /// in a row of that state.
+    pub fn next_read(&self, state: Option<State>, reads: u32) -> Turn {
         match state {
-            Some(State::Processing) => Some(self.while_processing(reads)),
-            Some(State::Active) | None => Some(self.normal),
+            Some(State::Processing) if reads < READS_BEFORE_DOUBLING => {
+                Turn::new(self.while_processing(reads), "it is being processed")
+            }
+            Some(State::Processing) => {
+                let why = "it is being processed for long";
+                Turn::new(self.while_processing(reads), why)
+            }
+            Some(State::Active) => Turn::new(self.normal, "it is active"),
+            None => Turn::new(self.normal, "its state is not told"),
             Some(State::Unknown | State::Pending | State::Other) => {
-                Some(self.rare.max(self.normal))
+                Turn::new(self.rare.max(self.normal), "its state rarely changes")
             }
             Some(
                 State::Failed
@@ -53,7 +82,7 @@ impl Intervals {
                 | State::DeletedByRevocation
                 | State::DeletedByAdmin
                 | State::DeletedBySecurity,
-            ) => None,
+            ) => Turn::never("it has ended"),
         }
     }
 
@@ -92,8 +121,8 @@ mod tests {
     #[test]
     fn the_interval_follows_what_the_transfer_can_still_do() {
         let check = |state, reads, expect: Option<u64>| {
-            let delay = INTERVALS.until_next_read(state, reads);
-            assert_eq!(delay.map(|d| d.as_secs()), expect, "{state:?}");
+            let turn = INTERVALS.next_read(state, reads);
+            assert_eq!(turn.after.map(|d| d.as_secs()), expect, "{state:?}");
         };
         check(Some(State::Processing), 0, Some(5));
         check(Some(State::Processing), 6, Some(10));

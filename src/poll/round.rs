@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    cryptshare::Listing,
     model::{Concern, Finding, Observation, Reason, Round, TrackingId, Transfer},
 };
 
@@ -79,10 +78,9 @@ pub(super) async fn run<S: Source>(
         is_full,
         ..Outcome::default()
     };
-    let lists = is_full && agenda.plan.scope.discover;
+    let lists = is_full && agenda.plan.scope.discovers();
     if lists {
-        let listed = list(agenda, context, rng).await;
-        outcome.streak.note(listed.as_ref().err());
+        let listed = list(agenda, context, &mut outcome.streak, rng).await;
         outcome.failure = listed.err();
     }
     if outcome.failure.is_none() && (lists || agenda.is_due(now)) {
@@ -101,29 +99,34 @@ pub(super) async fn run<S: Source>(
 async fn list<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
+    streak: &mut Streak,
     rng: &mut impl Rng,
 ) -> Result<(), Failure> {
-    let mut listing = Listing::new(agenda.extent(Instant::now()));
-    let extent = listing.extent();
-    let mut ids = Vec::new();
+    let mut progress = agenda.begin_listing(Instant::now());
     loop {
         let server_now = context.source.server_now();
         let page = {
-            let is_news = |id: &TrackingId| agenda.is_news(id, extent, server_now);
-            let page = context.source.page(&agenda.plan.id, &mut listing, &is_news);
-            page.await?
+            let judge = |listed: &Transfer| agenda.judge(listed, server_now);
+            let listing = &mut progress.listing;
+            context.source.page(&agenda.plan.id, listing, &judge).await
         };
-        let Some(page) = page else {
-            break;
+        streak.note(page.as_ref().err());
+        let page = match page {
+            Ok(Some(page)) => agenda.seen(page, server_now, Instant::now(), rng),
+            Ok(None) => break,
+            Err(failure) => {
+                agenda.break_listing(progress);
+                return Err(failure);
+            }
         };
-        let page = agenda.seen(page, server_now, Instant::now(), rng);
-        ids.extend(page.iter().map(|transfer| transfer.id.clone()));
+        let ids = page.iter().map(|transfer| transfer.id.clone());
+        progress.ids.extend(ids);
         if !page.is_empty() {
             send(agenda, context, Finding::Seen(page)).await;
         }
     }
-    if agenda.listed(&ids, &listing, Instant::now(), rng) {
-        send(agenda, context, Finding::Listed(ids)).await;
+    if agenda.listed(&progress, Instant::now(), rng) {
+        send(agenda, context, Finding::Listed(progress.ids)).await;
     }
     Ok(())
 }

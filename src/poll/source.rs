@@ -8,7 +8,7 @@ use std::{future::Future, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    cryptshare::{Client, Listing},
+    cryptshare::{Client, Judge, Listing},
     model::{Reason, SenderId, TrackingId, Transfer, Verification},
 };
 
@@ -28,13 +28,13 @@ pub struct Failure {
 /// One server.
 pub trait Source: Send + Sync + 'static {
     /// The next page of a listing: what it tells for the first time; none when
-    /// the listing is over. `is_news` says of which transfers nothing is known
-    /// yet.
+    /// the listing is over. `judge` says how far it is to go. After a failure
+    /// the listing can go on with the same page.
     fn page(
         &self,
         sender: &SenderId,
         listing: &mut Listing,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> impl Future<Output = Result<Option<Vec<Transfer>>, Failure>> + Send;
 
     /// The status of one transfer.
@@ -63,9 +63,9 @@ impl Source for Client {
         &self,
         sender: &SenderId,
         listing: &mut Listing,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> Result<Option<Vec<Transfer>>, Failure> {
-        let page = Self::page(self, sender, listing, is_news).await;
+        let page = Self::page(self, sender, listing, judge).await;
         page.map_err(Failure::from)
     }
 

@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use super::{
     bulk,
+    letter::{Content, Kind, SimFile, SimRecipient, Switch},
+    post,
     quirk::{Quirk, Quirks},
-    transfer::{SimFile, SimRecipient, SimTransfer, Stage, Way},
+    transfer::{SimTransfer, Stage, Way},
 };
-
-/// Whether the recipients of a transfer are to, cc or bcc, in turn.
-const KINDS: [u8; 4] = [0, 0, 1, 2];
 
 /// What an answer needs beside the transfer.
 pub(super) struct Frame<'a> {
@@ -63,22 +62,22 @@ impl Frame<'_> {
         json!({
             "transfer": self.session(transfer),
             "status": {
-                "state": transfer.stage.word(),
+                "state": self.word(transfer.stage.word()),
                 "warnings": transfer.warns(),
                 "emlCreationFailed": transfer.eml_failed,
                 "sender": {
                     "email": self.viewer.sender(),
                     "notificationFailed": transfer.sender_notification_failed,
                 },
-                "files": self.list(transfer, files),
-                "recipients": self.list(transfer, recipients),
+                "files": self.status_list(transfer, files),
+                "recipients": self.status_list(transfer, recipients),
             },
         })
     }
 
     /// One item of the 1.8 list, its recipients in the short form.
     pub(super) fn list_item(&mut self, transfer: &SimTransfer) -> Value {
-        let is_full = self.quirks.shows(Quirk::FullListRecipients, self.dice);
+        let is_full = self.shows(Quirk::FullListRecipients);
         let recipient = |recipient: &SimRecipient| {
             if is_full {
                 return self.recipient_status(transfer, recipient);
@@ -88,8 +87,8 @@ impl Frame<'_> {
         let recipients = transfer.recipients.iter().map(recipient).collect();
         json!({
             "trackingId": transfer.id,
-            "state": transfer.stage.word(),
-            "recipients": self.list(transfer, recipients),
+            "state": self.word(transfer.stage.word()),
+            "recipients": self.status_list(transfer, recipients),
             "href": format!("/api/users/{}/transfers/{}", self.viewer.sender(), transfer.id),
         })
     }
@@ -104,69 +103,74 @@ impl Frame<'_> {
         if matches!(self.viewer, Viewer::Recipient { .. }) {
             bulk::strip(&mut item);
         }
-        if self.quirks.shows(Quirk::BulkWithoutLists, self.dice) {
+        if self.shows(Quirk::BulkWithoutLists) {
             bulk::thin(&mut item);
         }
         item
     }
 
     /// `data.transfer`: the session's fields (contract 4.2).
-    fn session(&mut self, transfer: &SimTransfer) -> Value {
+    pub(super) fn session(&mut self, transfer: &SimTransfer) -> Value {
         let letter = &transfer.letter;
-        let [to, cc, bcc] = [0, 1, 2].map(|kind| {
-            let own = recipients_of(transfer).filter(|(_, of)| *of == kind);
-            let own = own.filter(|(recipient, _)| self.viewer.sees(recipient));
-            own.map(|(recipient, _)| json!({"mail": recipient.mail}))
-                .collect()
-        });
+        let recipients = self.recipients(transfer);
         let file = |file| self.session_file(transfer, file);
         let files = transfer.files.iter().map(file).collect();
         let is_over = transfer.stage.is_deleted();
-        json!({
+        let mut session = json!({
             "sender": {"name": letter.sender_name, "phone": letter.sender_phone},
-            "recipients": {
-                "to": self.list(transfer, to),
-                "cc": self.list(transfer, cc),
-                "bcc": self.list(transfer, bcc),
-            },
+            "recipients": recipients,
             "files": self.list(transfer, files),
-            "fileChecksumAlgorithm": "SHA256",
-            "expirationDate": date(transfer.expires_at),
+            "fileChecksumAlgorithm": self.algorithm(&letter.algorithm),
+            "expirationDate": self.expiration(transfer.expires_at),
             "securityMode": {
                 "name": "ONE_TIME_PASSWORD",
-                "config": {"passwordMode": password_mode(transfer), "password": letter.password},
+                "config": {"passwordMode": letter.mode.word(), "password": letter.password},
             },
             "notificationMessage": {
-                "subject": (!is_over).then_some(&letter.subject),
+                "subject": letter.subject.as_ref().filter(|_| !is_over),
                 "body": letter.body,
             },
-            "senderLanguage": "en",
-            "recipientLanguage": "de",
-            "showFileNames": true,
-            "showZipFileContent": false,
-            "sendDownloadNotifications": true,
-            "sendDownloadSummary": true,
-            "sendRecipientNotification": true,
-            "sendUploadSummary": true,
-            "classificationId": null,
-            "confidentialMessageFileId": null,
-        })
+            "senderLanguage": letter.sender_language,
+            "recipientLanguage": letter.recipient_language,
+            "classificationId": letter.classification,
+            "confidentialMessageFileId": letter.message_file,
+        });
+        if let Some(members) = session.as_object_mut() {
+            let switches = Switch::ALL.map(|switch| (switch.word(), letter.has(switch)));
+            members.extend(switches.map(|(name, is_on)| (name.to_owned(), json!(is_on))));
+        }
+        session
+    }
+
+    fn recipients(&mut self, transfer: &SimTransfer) -> Value {
+        let viewer = self.viewer;
+        let own = |kind| {
+            let seen = transfer.recipients.iter().filter(|r| viewer.sees(r));
+            let own = seen.filter(|recipient| recipient.kind == kind);
+            let own = own.map(|recipient| json!({"mail": recipient.mail}));
+            (kind.word().to_owned(), self.list(transfer, own.collect()))
+        };
+        Value::Object(Kind::ALL.map(own).into_iter().collect())
     }
 
     fn session_file(&self, transfer: &SimTransfer, file: &SimFile) -> Value {
         let is_removed = file.removed.is_some();
         let state = match (is_removed, transfer.stage) {
             (true, _) => "REMOVED",
+            (false, _) if file.content == Content::Awaited => "INITIALIZED",
             (false, Stage::Pending | Stage::Processing) => "UPLOADED",
             (false, _) => "ACTIVE",
         };
-        let href = format!(
-            "/api/users/{}/transfer-sessions/{}/files/{}?password={}",
+        let path = format!(
+            "/api/users/{}/transfer-sessions/{}/files/{}",
             self.viewer.sender(),
             transfer.id,
             file.id,
-            file.password
         );
+        let href = match &file.password {
+            Some(password) => format!("{path}?password={password}"),
+            None => path,
+        };
         json!({
             "id": file.id,
             "fileName": file.name,
@@ -178,53 +182,92 @@ impl Frame<'_> {
     }
 
     fn recipient_status(&mut self, transfer: &SimTransfer, recipient: &SimRecipient) -> Value {
-        let downloads = transfer.files.iter().enumerate().map(|(index, file)| {
+        let without_removed = self.shows(Quirk::RemovedFilesUnlisted);
+        let files = transfer.files.iter().enumerate();
+        let files = files.filter(|(_, file)| !without_removed || file.removed.is_none());
+        let downloads = files.map(|(index, file)| {
             let of_file = recipient.retrievals.iter().filter(|(at, ..)| *at == index);
-            let entries = of_file.map(retrieval).collect();
+            let entries = of_file
+                .map(|(_, way, at)| self.retrieval(*way, *at))
+                .collect();
             json!({"id": file.id, "downloads": self.list(transfer, entries)})
         });
         let downloads = downloads.collect();
         json!({
             "mail": recipient.mail,
             "id": recipient.id,
-            "downloadUrl": self.download_url(transfer, recipient),
+            "downloadUrl": post::download_url(self.base_url, &transfer.letter, recipient),
             "notificationFailed": recipient.notification_failed,
             "fileDownloads": self.list(transfer, downloads),
         })
     }
 
-    /// With the password only where the recipient needs none (contract 4.1).
-    fn download_url(&self, transfer: &SimTransfer, recipient: &SimRecipient) -> String {
-        let url = format!("{}/download?id={}", self.base_url, recipient.id);
-        if password_mode(transfer) == "NONE" {
-            format!("{url}&password={}", recipient.password)
-        } else {
-            url
-        }
-    }
-
     /// A list in any order, or null where that is the quirk. Once a transfer
     /// has ended its lists are told: nothing would bring them back.
     fn list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
-        if transfer.stage.lives() && self.quirks.shows(Quirk::NullLists, self.dice) {
+        if transfer.stage.lives() && self.shows(Quirk::NullLists) {
             return Value::Null;
         }
         items.shuffle(self.dice);
         Value::Array(items)
     }
-}
 
-/// The recipients of a transfer, each with its kind.
-fn recipients_of(transfer: &SimTransfer) -> impl Iterator<Item = (&SimRecipient, u8)> {
-    transfer.recipients.iter().zip(KINDS.into_iter().cycle())
-}
+    /// The same for what is told of the status, which may have nothing in it
+    /// before processing has ended.
+    fn status_list(&mut self, transfer: &SimTransfer, mut items: Vec<Value>) -> Value {
+        if transfer.stage == Stage::Processing && self.shows(Quirk::EmptyWhileProcessing) {
+            items.clear();
+        }
+        self.list(transfer, items)
+    }
 
-/// The password mode of a transfer: each comes, by the last letter of its id.
-fn password_mode(transfer: &SimTransfer) -> &'static str {
-    match transfer.id.bytes().last().unwrap_or_default() % 3 {
-        0 => "NONE",
-        1 => "GENERATED",
-        _ => "MANUAL",
+    /// Whether `quirk` shows this time.
+    fn shows(&mut self, quirk: Quirk) -> bool {
+        self.quirks.shows(quirk, self.dice)
+    }
+
+    fn retrieval(&mut self, way: Way, at: Timestamp) -> Value {
+        json!({"downloadDate": self.date(at), "retrievalMethod": self.word(way.word())})
+    }
+
+    /// A word of an enum, in the casing of the server.
+    fn word(&mut self, word: &str) -> String {
+        let mut letters = word.chars();
+        if self.shows(Quirk::LowerWords) {
+            return word.to_lowercase();
+        }
+        match letters
+            .next()
+            .filter(|_| self.shows(Quirk::CapitalizedWords))
+        {
+            Some(first) => format!("{first}{}", letters.as_str().to_lowercase()),
+            None => word.to_owned(),
+        }
+    }
+
+    fn date(&mut self, at: Timestamp) -> String {
+        if self.shows(Quirk::DatesInUtc) {
+            return format!("{at:.0}");
+        }
+        let local = Offset::constant(2).to_datetime(at);
+        if self.shows(Quirk::DatesWithFraction) {
+            return format!("{local:.3}+02:00");
+        }
+        if self.shows(Quirk::DatesWithCompactZone) {
+            return format!("{local:.0}+0200");
+        }
+        date(at)
+    }
+
+    fn expiration(&mut self, at: Timestamp) -> Option<String> {
+        (!self.shows(Quirk::NullExpiration)).then(|| self.date(at))
+    }
+
+    fn algorithm(&mut self, name: &str) -> String {
+        if self.shows(Quirk::DashedAlgorithm) {
+            return name.replacen("SHA", "SHA-", 1).replace("--", "-");
+        }
+        name.to_owned()
     }
 }
 
@@ -247,10 +290,6 @@ fn file_status(file: &SimFile, language: &str) -> Value {
         "removed": file.removed.is_some(),
         "removalCause": cause,
     })
-}
-
-fn retrieval((_, way, at): &(usize, Way, Timestamp)) -> Value {
-    json!({"downloadDate": date(*at), "retrievalMethod": way.word()})
 }
 
 /// `2020-10-09T11:51:46+02:00` (contract 4.3).

@@ -39,6 +39,13 @@ impl Asked {
         value.or_else(|| self.query(twin).filter(told))
     }
 
+    /// The body as an object, and that as `T`; none if it is neither.
+    pub(super) fn object<T: for<'de> Deserialize<'de>>(&self) -> Option<T> {
+        let body: serde_json::Value = self.json().ok()?;
+        let body = Some(body).filter(serde_json::Value::is_object)?;
+        serde_json::from_value(body).ok()
+    }
+
     /// The body as JSON; an empty one is an empty object.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! What an item of the bulk lists does not tell.
+//! What an answer tells more or less than others.
 //!
-//! **Invariants.** Takes members away and changes none.
+//! **Invariants.** Takes members away or adds some, and changes none.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Takes away what a recipient does not get (contract 5.2), and the password,
 /// which is the sender's to tell.
@@ -35,6 +35,31 @@ pub(super) fn thin(item: &mut Value) {
     take(item.get_mut("transfer"), &["files"]);
     for recipient in each(item, "/status/recipients") {
         take(Some(recipient), &["fileDownloads"]);
+    }
+}
+
+/// Takes away every member that is null.
+pub(super) fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Adds members that no client knows to every object.
+pub(super) fn with_more(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(with_more);
+            let more = json!({"kind": "NEW", "parts": [1, null]});
+            members.insert("futureMember".to_owned(), more);
+        }
+        Value::Array(items) => items.iter_mut().for_each(with_more),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -122,6 +122,11 @@ fn route(world: &mut World, asked: &Asked, segments: &[&str]) -> Outcome {
             world.tokens.set_terms(world.verification.terms());
             Ok((200, json!(world.verification)))
         }
+        ["policy"] if get => Ok((200, json!(world.policy))),
+        ["policy"] if asked.method == Method::PUT => {
+            world.set_policy(body(asked)?);
+            Ok((200, json!(world.policy)))
+        }
         ["verification", "reset"] if post => {
             let Nothing {} = body(asked)?;
             world.tokens.reset();

@@ -8,12 +8,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::transfer::{SimTransfer, Stage};
+use super::transfer::{Schedule, SimTransfer, Stage};
 
 /// Positions of transfers in the world, each kept by one question.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
+    schedule: Schedule,
     by_id: HashMap<String, usize>,
+    /// By recipient's transfer id: the transfer, and the recipient in it.
+    recipients: HashMap<String, (usize, usize)>,
     /// By sender, oldest first.
     sent: HashMap<(usize, Part), Vec<usize>>,
     /// By recipient's address in lower case, oldest first.
@@ -57,9 +60,35 @@ impl Part {
 }
 
 impl Index {
+    /// Without any transfer.
+    pub(super) fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            by_id: HashMap::new(),
+            recipients: HashMap::new(),
+            sent: HashMap::new(),
+            received: HashMap::new(),
+            active: Pool::default(),
+            due: BTreeSet::new(),
+            due_at: HashMap::new(),
+        }
+    }
+
+    /// Lets the server tidy up at other times; the transfers must be told of
+    /// anew.
+    pub(super) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
+    }
+
     /// The transfer with this id, unless it is forgotten.
     pub(super) fn find(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()
+    }
+
+    /// The transfer with a recipient of this transfer id, and the recipient's
+    /// place in it.
+    pub(super) fn recipient(&self, id: &str) -> Option<(usize, usize)> {
+        self.recipients.get(id).copied()
     }
 
     /// What the server lists for `sender`, oldest first.
@@ -73,7 +102,7 @@ impl Index {
         received.map_or(&[], Vec::as_slice)
     }
 
-    /// The active ones, in no meaningful order.
+    /// The active ones to which things happen by chance, in no meaningful order.
     pub(super) fn active(&self) -> &[usize] {
         &self.active.items
     }
@@ -91,7 +120,9 @@ impl Index {
     /// Takes in a new transfer.
     pub(super) fn add(&mut self, position: usize, transfer: &SimTransfer) {
         self.by_id.insert(transfer.id.clone(), position);
-        for recipient in &transfer.recipients {
+        for (place, recipient) in transfer.recipients.iter().enumerate() {
+            let id = recipient.id.clone();
+            self.recipients.insert(id, (position, place));
             let received = self.received.entry(recipient.mail.to_lowercase());
             put(received.or_default(), position, true);
         }
@@ -100,9 +131,10 @@ impl Index {
 
     /// Takes in what has become of a transfer.
     pub(super) fn update(&mut self, position: usize, transfer: &SimTransfer) {
-        let is_active = transfer.stage == Stage::Active && !transfer.forgotten;
+        let lives_by_chance = transfer.stage == Stage::Active && !transfer.is_of_client();
+        let is_active = lives_by_chance && !transfer.forgotten;
         self.active.put(position, is_active);
-        self.schedule(position, transfer.due());
+        self.schedule(position, transfer.due(self.schedule));
         for part in Part::ALL {
             let is_in = part.holds(transfer.stage) && !transfer.forgotten;
             let sent = self.sent.entry((transfer.sender, part)).or_default();
@@ -110,6 +142,7 @@ impl Index {
         }
         if transfer.forgotten && self.by_id.remove(&transfer.id).is_some() {
             for recipient in &transfer.recipients {
+                self.recipients.remove(&recipient.id);
                 if let Some(received) = self.received.get_mut(&recipient.mail.to_lowercase()) {
                     put(received, position, false);
                 }

@@ -12,6 +12,7 @@ use rand::RngExt;
 use super::{
     names,
     quirk::Quirk,
+    scan,
     transfer::{Happening, Outcome, Stage, Way},
     world::World,
 };
@@ -33,8 +34,9 @@ const CAUSES: [&str; 3] = [
 ];
 
 /// Fills the world with transfers of the last days, in every state; what
-/// happened to them is past and in no total.
-pub(super) fn populate(world: &mut World, transfers: usize) {
+/// happened to them is past and in no total. With `ended`, that share of them
+/// has ended and the others are active.
+pub(super) fn populate(world: &mut World, transfers: usize, ended: Option<f64>) {
     let now = world.now();
     let age = |_| SignedDuration::from_mins(world.rng.random_range(20..5_000));
     let mut ages: Vec<_> = (0..transfers).map(age).collect();
@@ -43,31 +45,47 @@ pub(super) fn populate(world: &mut World, transfers: usize) {
         .into_iter()
         .rev()
         .enumerate()
-        .partition(|(n, _)| n % 12 == 0);
+        .map(|(n, age)| (kind(n, ended), age))
+        .partition(|(kind, _)| *kind == 0);
     // What is still processing has begun just now, so it comes last.
-    let fresh = fresh.into_iter().map(|(n, _)| (n, SignedDuration::ZERO));
-    for (n, age) in old.into_iter().chain(fresh) {
+    let fresh = fresh
+        .into_iter()
+        .map(|(kind, _)| (kind, SignedDuration::ZERO));
+    for (kind, age) in old.into_iter().chain(fresh) {
         let begun = now.checked_sub(age).unwrap_or(now);
         let mut plan = world.plan();
         // Nothing of it expires right away.
         let left = Duration::from_secs(world.rng.random_range(10_000..600_000));
         plan.retention = age.unsigned_abs().saturating_add(left);
         plan.outcome = Outcome::Active;
-        if n % 12 == 2 {
+        if kind == 2 {
             plan.stage = Stage::Unknown;
         }
         let position = world.create(plan, begun);
-        settle(world, position, n, begun);
+        settle(world, position, kind, begun);
     }
     by_the_clock(world, now);
     world.mark();
 }
 
-/// Puts a transfer of the first population into one of the states in turn.
-fn settle(world: &mut World, position: usize, n: usize, begun: Timestamp) {
+/// Of which kind the `n`-th transfer of the first population is: one of twelve.
+fn kind(n: usize, ended: Option<f64>) -> usize {
+    const ACTIVE: usize = 7;
+    const ENDED: [usize; 5] = [1, 3, 4, 5, 6];
+    let Some(share) = ended else {
+        return n % 12;
+    };
+    let percent = u8::try_from(n % 100).unwrap_or_default();
+    let has_ended = f64::from(percent) < share * 100.0;
+    let kind = ENDED.iter().cycle().nth(n % ENDED.len());
+    kind.copied().filter(|_| has_ended).unwrap_or(ACTIVE)
+}
+
+/// Puts a transfer of the first population into the state of its kind.
+fn settle(world: &mut World, position: usize, kind: usize, begun: Timestamp) {
     let at = begun.checked_add(SignedDuration::from_mins(5));
     let at = at.unwrap_or(begun);
-    let end = match n % 12 {
+    let end = match kind {
         0 | 2 => return,
         1 => return fail(world, position, at),
         3 => Some(Stage::DeletedByExpiration),
@@ -110,6 +128,9 @@ fn by_the_clock(world: &mut World, at: Timestamp) {
         };
         match transfer.stage {
             Stage::Processing if transfer.outcome == Outcome::Failed => fail(world, position, at),
+            Stage::Processing if transfer.outcome == Outcome::AsFound => {
+                inspect(world, position, at);
+            }
             Stage::Processing => {
                 enter(world, position, Stage::Active, at);
                 if world.time.runs() {
@@ -205,6 +226,31 @@ fn fetch(world: &mut World, position: usize, at: Timestamp) {
     drop(world.happen(position, &happening, at));
 }
 
+/// Ends the processing of what a client has sent.
+fn inspect(world: &mut World, position: usize, at: Timestamp) {
+    let Some(transfer) = world.transfers.get(position) else {
+        return;
+    };
+    let found = transfer.files.iter().map(|file| {
+        let algorithm = transfer.letter.algorithm.as_str();
+        scan::finding(file, algorithm, &world.policy.denied_file_types)
+    });
+    let found: Vec<_> = found.collect();
+    let is_good = found.contains(&None);
+    for (file, finding) in found.into_iter().enumerate() {
+        if let Some(cause) = finding {
+            let cause = cause.to_owned();
+            drop(world.happen(position, &Happening::FileRemoved { file, cause }, at));
+        }
+    }
+    let end = if is_good {
+        Stage::Active
+    } else {
+        Stage::Failed
+    };
+    enter(world, position, end, at);
+}
+
 fn fail(world: &mut World, position: usize, at: Timestamp) {
     let files = world.transfers.get(position).map_or(0, |t| t.files.len());
     for file in 0..files {
@@ -235,13 +281,15 @@ mod tests {
             speed: 600.0,
             senders: 2,
             transfers: 50,
+            ended: None,
             activity: 1.0,
             api_minor: 8,
             quirks: crate::simulator::Quirks::default(),
+            faults: Vec::new(),
             start: Timestamp::from_second(1_775_000_000).unwrap(),
         };
         let mut world = World::new(&scenario, String::new());
-        populate(&mut world, scenario.transfers);
+        populate(&mut world, scenario.transfers, scenario.ended);
         world
     }
 

@@ -18,12 +18,22 @@ pub(super) struct Mailboxes(HashMap<String, Vec<Value>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Verification,
+    RecipientNotification,
+    UploadSummary,
+    DownloadNotification,
+    DownloadSummary,
+    Revocation,
 }
 
 impl Kind {
     const fn word(self) -> &'static str {
         match self {
             Self::Verification => "verification",
+            Self::RecipientNotification => "recipient_notification",
+            Self::UploadSummary => "upload_summary",
+            Self::DownloadNotification => "download_notification",
+            Self::DownloadSummary => "download_summary",
+            Self::Revocation => "revocation",
         }
     }
 }

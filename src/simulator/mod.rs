@@ -9,18 +9,25 @@
 //! computed.
 
 mod answers;
+mod archive;
 mod asked;
 mod bulk;
 mod control;
 mod fault;
+mod guard;
 mod index;
+mod letter;
 mod life;
 mod mailbox;
 mod names;
+mod policy;
+mod post;
 mod quirk;
 mod reply;
 mod rest;
+mod scan;
 mod secrets;
+mod session;
 mod time;
 mod totals;
 mod transfer;
@@ -37,17 +44,23 @@ use std::{
 use http_body_util::{BodyExt, Limited};
 use hyper::{Request, Response, body::Incoming};
 use jiff::Timestamp;
+use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use fault::{Fault, parse as read_fault};
 pub use quirk::Quirks;
 
 use crate::net::{self, Body, Places};
 use asked::Asked;
+use fault::Scraps;
 use world::World;
 
 /// A larger request body is refused.
 const REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The same for the content of a file, which is kept in memory.
+const CONTENT_BYTES: usize = 256 * 1024 * 1024;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -60,6 +73,9 @@ pub struct Scenario {
     pub senders: usize,
     /// How many transfers there are at the start, spread over the senders.
     pub transfers: usize,
+    /// The share of these that has ended, while the others are active; `None`
+    /// gives every state its part.
+    pub ended: Option<f64>,
     /// What happens to each active transfer in a simulated hour, beside what
     /// always happens.
     pub activity: f64,
@@ -67,6 +83,8 @@ pub struct Scenario {
     pub api_minor: u32,
     /// In what the server differs from the most likely one.
     pub quirks: Quirks,
+    /// The faults in force at the start.
+    pub faults: Vec<Fault>,
     /// The simulated date at the start.
     pub start: Timestamp,
 }
@@ -98,7 +116,7 @@ impl Simulator {
         let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
         let mut world = World::new(&scenario, format!("http://{address}"));
-        life::populate(&mut world, scenario.transfers);
+        life::populate(&mut world, scenario.transfers, scenario.ended);
         Ok(Self {
             listener,
             address,
@@ -137,7 +155,13 @@ impl Simulator {
 
 async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = match Limited::new(body, REQUEST_BYTES).collect().await {
+    let is_content = head.method == hyper::Method::PUT && head.uri.path().ends_with("/content");
+    let most = if is_content {
+        CONTENT_BYTES
+    } else {
+        REQUEST_BYTES
+    };
+    let body = match Limited::new(body, most).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return reply::Reply::error(400, 1004, "Unreadable body.").into_response(),
     };
@@ -154,10 +178,21 @@ async fn answer(world: Shared, request: Request<Incoming>) -> Response<Body> {
         let mut world = world.lock();
         life::live(&mut world);
         let (reply, fault) = rest::answer(&mut world, &asked);
-        (reply, fault.map(|fault| (fault, secrets::quote(&world))))
+        (
+            reply,
+            fault.map(|fault| (fault, scraps(&mut world, &asked))),
+        )
     };
     match fault {
-        Some((fault, quote)) => fault.spoil(reply, &quote).await,
+        Some((fault, scraps)) => fault.spoil(reply, scraps).await,
         None => reply.into_response(),
+    }
+}
+
+fn scraps(world: &mut World, asked: &Asked) -> Scraps {
+    Scraps {
+        quote: secrets::quote(world),
+        place: asked.uri.to_string(),
+        draw: world.dice.random_range(0..1_000),
     }
 }

@@ -6,7 +6,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{Rng, RngExt, rngs::StdRng};
 
-use super::transfer::Letter;
+use super::letter::{Letter, PasswordMode, Switch};
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -79,10 +79,37 @@ pub(super) fn letter(rng: &mut StdRng) -> Letter {
     Letter {
         sender_name: format!("Ada {}", word()),
         sender_phone: format!("+49 761 {}", word()),
-        subject: format!("Documents {}", word()),
-        body: format!("<p>Please fetch {}</p>", word()),
-        password: word(),
+        subject: Some(format!("Documents {}", word())),
+        body: Some(format!("<p>Please fetch {}</p>", word())),
+        password: Some(word()),
+        mode: *pick(&PasswordMode::ALL, rng),
+        sender_language: "en".to_owned(),
+        recipient_language: "de".to_owned(),
+        switches: Switch::ALL
+            .into_iter()
+            .filter(|switch| *switch != Switch::ShowZipFileContent)
+            .collect(),
+        classification: None,
+        message_file: None,
+        algorithm: "SHA256".to_owned(),
     }
+}
+
+/// A password that keeps the usual rules.
+pub(super) fn password(rng: &mut StdRng) -> String {
+    let of = |what: fn(&u8) -> bool, rng: &mut StdRng| {
+        let letters: Vec<_> = ALPHABET.iter().copied().filter(what).collect();
+        char::from(*pick(&letters, rng))
+    };
+    let mut password = alphanumeric(WORD, rng);
+    for what in [
+        u8::is_ascii_uppercase,
+        u8::is_ascii_lowercase,
+        u8::is_ascii_digit,
+    ] {
+        password.push(of(what, rng));
+    }
+    password
 }
 
 /// A SHA-256 in hexadecimal digits.

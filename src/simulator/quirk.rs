@@ -24,86 +24,198 @@ pub(super) enum Quirk {
     MissingTokenIs400,
     NewTokenEndsOlder,
     PollingRefreshes,
+    CapitalizedWords,
+    LowerWords,
+    DatesWithFraction,
+    DatesInUtc,
+    DatesWithCompactZone,
+    NullExpiration,
+    NullsAbsent,
+    EmptyWhileProcessing,
+    NewMembers,
+    RemovedFilesUnlisted,
+    DashedAlgorithm,
+    PendingSessions,
+    UnknownIdIs1006,
+    ForeignIdIs401,
+    VersionIs406,
+    WrappedStatus,
+    BlanksRefused,
+    RelativeLocation,
+    RevokeIs204,
+    LocalTrackingIds,
 }
 
+/// Every quirk: its name, and what it does.
+const TABLE: [(Quirk, &str, &str); 33] = [
+    (
+        Quirk::NullLists,
+        "null-lists",
+        "the lists of a transfer that lives are null instead of what they are",
+    ),
+    (
+        Quirk::UnknownMethods,
+        "unknown-methods",
+        "files are retrieved by a method that no client knows",
+    ),
+    (
+        Quirk::FullListRecipients,
+        "full-list-recipients",
+        "/transfers tells of recipients what the status tells, not mail and id alone",
+    ),
+    (
+        Quirk::BulkWithoutLists,
+        "bulk-without-lists",
+        "sent- and received-transfers never answer warnings, emlCreationFailed, files and fileDownloads",
+    ),
+    (
+        Quirk::UnselectedNull,
+        "unselected-null",
+        "members that `fields` leaves out are null instead of absent",
+    ),
+    (
+        Quirk::UnknownFieldsRefused,
+        "unknown-fields-refused",
+        "an unknown name in `fields` is an error, 400 with 1004, instead of ignored",
+    ),
+    (
+        Quirk::PageSizeCapped,
+        "page-size-capped",
+        "a page-size above 100 is taken as 100 instead of refused",
+    ),
+    (
+        Quirk::ActiveIncludesProcessing,
+        "active-includes-processing",
+        "`active` holds for transfers that are processed, too",
+    ),
+    (
+        Quirk::UpperMethods,
+        "upper-methods",
+        "verificationMethods are CLIENT_ID and EMAIL instead of clientId and email",
+    ),
+    (
+        Quirk::StaleTokenForbidden,
+        "stale-token-forbidden",
+        "GET verification with a token that is no good is 403 with 3002 instead of `verified: false`",
+    ),
+    (
+        Quirk::MissingTokenIs400,
+        "missing-token-is-400",
+        "a call without a token is 400 with 1002 instead of 401 with 3002",
+    ),
+    (
+        Quirk::NewTokenEndsOlder,
+        "new-token-ends-older",
+        "a new token ends the older ones of its client id and address",
+    ),
+    (
+        Quirk::PollingRefreshes,
+        "polling-refreshes",
+        "any call with a token begins its idle term anew, not transfers alone",
+    ),
+    (
+        Quirk::CapitalizedWords,
+        "capitalized-words",
+        "states and retrieval methods as Deleted_by_admin and Viewed instead of in capitals",
+    ),
+    (
+        Quirk::LowerWords,
+        "lower-words",
+        "the same as deleted_by_admin and viewed",
+    ),
+    (
+        Quirk::DatesWithFraction,
+        "dates-with-fraction",
+        "dates have a fraction of a second",
+    ),
+    (Quirk::DatesInUtc, "dates-in-utc", "dates end with Z"),
+    (
+        Quirk::DatesWithCompactZone,
+        "dates-with-compact-zone",
+        "the zone of a date is +0200 instead of +02:00",
+    ),
+    (
+        Quirk::NullExpiration,
+        "null-expiration",
+        "expirationDate is null",
+    ),
+    (
+        Quirk::NullsAbsent,
+        "nulls-absent",
+        "members that are null are left out",
+    ),
+    (
+        Quirk::EmptyWhileProcessing,
+        "empty-while-processing",
+        "the lists in the status of a transfer that is processed are empty",
+    ),
+    (
+        Quirk::NewMembers,
+        "new-members",
+        "answers have members that no client knows",
+    ),
+    (
+        Quirk::RemovedFilesUnlisted,
+        "removed-files-unlisted",
+        "fileDownloads leaves out files that were removed",
+    ),
+    (
+        Quirk::DashedAlgorithm,
+        "dashed-algorithm",
+        "fileChecksumAlgorithm is SHA-256 instead of SHA256",
+    ),
+    (
+        Quirk::PendingSessions,
+        "pending-sessions",
+        "the status of a session that is not finalized is PENDING instead of 404",
+    ),
+    (
+        Quirk::UnknownIdIs1006,
+        "unknown-id-is-1006",
+        "the status of an unknown tracking id is 404 with 1006 instead of 2003",
+    ),
+    (
+        Quirk::ForeignIdIs401,
+        "foreign-id-is-401",
+        "the status of another sender's transfer is 401 with 3002 instead of 404 with 2003",
+    ),
+    (
+        Quirk::VersionIs406,
+        "version-is-406",
+        "an unsupported version is 406 instead of 404, with 2004",
+    ),
+    (
+        Quirk::WrappedStatus,
+        "wrapped-status",
+        "/api/status answers within `data`",
+    ),
+    (
+        Quirk::BlanksRefused,
+        "blanks-refused",
+        "blanks in `fields` are an error, 400 with 1004",
+    ),
+    (
+        Quirk::RelativeLocation,
+        "relative-location",
+        "Location is a path instead of a URL",
+    ),
+    (
+        Quirk::RevokeIs204,
+        "revoke-is-204",
+        "a revocation answers 204 instead of 200",
+    ),
+    (
+        Quirk::LocalTrackingIds,
+        "local-tracking-ids",
+        "the date in a tracking id is local, two hours ahead of UTC",
+    ),
+];
+
 impl Quirk {
-    const ALL: [Self; 13] = [
-        Self::NullLists,
-        Self::UnknownMethods,
-        Self::FullListRecipients,
-        Self::BulkWithoutLists,
-        Self::UnselectedNull,
-        Self::UnknownFieldsRefused,
-        Self::PageSizeCapped,
-        Self::ActiveIncludesProcessing,
-        Self::UpperMethods,
-        Self::StaleTokenForbidden,
-        Self::MissingTokenIs400,
-        Self::NewTokenEndsOlder,
-        Self::PollingRefreshes,
-    ];
-
-    /// Its name and what it does.
-    const fn told(self) -> (&'static str, &'static str) {
-        match self {
-            Self::NullLists => (
-                "null-lists",
-                "the lists of a transfer that lives are null instead of what they are",
-            ),
-            Self::UnknownMethods => (
-                "unknown-methods",
-                "files are retrieved by a method that no client knows",
-            ),
-            Self::FullListRecipients => (
-                "full-list-recipients",
-                "/transfers tells of recipients what the status tells, not mail and id alone",
-            ),
-            Self::BulkWithoutLists => (
-                "bulk-without-lists",
-                "sent- and received-transfers never answer warnings, emlCreationFailed, files and fileDownloads",
-            ),
-            Self::UnselectedNull => (
-                "unselected-null",
-                "members that `fields` leaves out are null instead of absent",
-            ),
-            Self::UnknownFieldsRefused => (
-                "unknown-fields-refused",
-                "an unknown name in `fields` is an error, 400 with 1004, instead of ignored",
-            ),
-            Self::PageSizeCapped => (
-                "page-size-capped",
-                "a page-size above 100 is taken as 100 instead of refused",
-            ),
-            Self::ActiveIncludesProcessing => (
-                "active-includes-processing",
-                "`active` holds for transfers that are processed, too",
-            ),
-            Self::UpperMethods => (
-                "upper-methods",
-                "verificationMethods are CLIENT_ID and EMAIL instead of clientId and email",
-            ),
-            Self::StaleTokenForbidden => (
-                "stale-token-forbidden",
-                "GET verification with a token that is no good is 403 with 3002 instead of `verified: false`",
-            ),
-            Self::MissingTokenIs400 => (
-                "missing-token-is-400",
-                "a call without a token is 400 with 1002 instead of 401 with 3002",
-            ),
-            Self::NewTokenEndsOlder => (
-                "new-token-ends-older",
-                "a new token ends the older ones of its client id and address",
-            ),
-            Self::PollingRefreshes => (
-                "polling-refreshes",
-                "any call with a token begins its idle term anew, not transfers alone",
-            ),
-        }
-    }
-
     fn named(name: &str) -> Option<Self> {
         let name = name.replace('_', "-");
-        Self::ALL.into_iter().find(|quirk| quirk.told().0 == name)
+        let entry = TABLE.into_iter().find(|(_, known, _)| *known == name);
+        entry.map(|(quirk, ..)| quirk)
     }
 }
 
@@ -153,17 +265,14 @@ impl Quirks {
 
     /// Every quirk there is and what it does, a line each.
     pub fn explanation() -> String {
-        let line = |quirk: Quirk| {
-            let (name, meaning) = quirk.told();
-            format!("{name:27} {meaning}\n")
-        };
-        Quirk::ALL.map(line).concat()
+        let line = |(_, name, meaning)| format!("{name:27} {meaning}\n");
+        TABLE.map(line).concat()
     }
 
     /// The share of each quirk by its name.
     pub(super) fn shares(&self) -> BTreeMap<&'static str, f64> {
-        let share = |quirk: Quirk| (quirk.told().0, self.share(quirk));
-        Quirk::ALL.map(share).into()
+        let share = |(quirk, name, _)| (name, self.share(quirk));
+        TABLE.map(share).into()
     }
 
     /// Whether `quirk` shows this time.
@@ -184,7 +293,7 @@ mod tests {
     #[test]
     fn every_quirk_has_a_name_of_its_own() {
         let shares = Quirks::default().shares();
-        assert_eq!(shares.len(), Quirk::ALL.len());
+        assert_eq!(shares.len(), TABLE.len());
         for name in shares.keys() {
             assert!(Quirks::explanation().contains(name));
             assert!(Quirks::parse(&[format!("{name}=0.5")]).is_ok());

@@ -20,15 +20,15 @@ fn of(world: &World, transfers: &[SimTransfer]) -> Value {
         "client_id": [world.client_id()],
         "token": world.tokens.handed_out(),
         "download_url": list(recipients().map(|r| &r.password)),
-        "password": list(letters().map(|letter| &letter.password)),
-        "href": list(files().map(|file| &file.password)),
+        "password": list(letters().filter_map(|letter| letter.password.as_ref())),
+        "href": list(files().filter_map(|file| file.password.as_ref())),
         "recipient": list(recipients().map(|r| &r.mail)),
         "file_name": list(files().map(|file| &file.name)),
-        "checksum": list(files().map(|file| &file.checksum)),
+        "checksum": list(files().filter_map(|file| file.checksum.as_ref())),
         "sender_name": list(letters().map(|letter| &letter.sender_name)),
         "sender_phone": list(letters().map(|letter| &letter.sender_phone)),
-        "subject": list(letters().map(|letter| &letter.subject)),
-        "body": list(letters().map(|letter| &letter.body)),
+        "subject": list(letters().filter_map(|letter| letter.subject.as_ref())),
+        "body": list(letters().filter_map(|letter| letter.body.as_ref())),
     });
     let codes = world.codes.mailed();
     if let Some(all) = all.as_object_mut().filter(|_| !codes.is_empty()) {

@@ -7,12 +7,32 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The cleanup task runs this long after an expiration.
+use super::letter::{Letter, SimFile, SimRecipient};
+
+/// Without a schedule the cleanup task runs this long after an expiration.
 const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// The "automated deletion" of the contract, section 7: an ended transfer is
-/// forgotten this long after its end.
-const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// When the server tidies up (contract, section 7).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schedule {
+    /// The cleanup task runs at the full multiples of so many seconds since
+    /// 1970; none: it has no schedule.
+    pub(super) cleanup_every: Option<i64>,
+    /// The "automated deletion": an ended transfer is forgotten this long after
+    /// its end.
+    pub(super) forget_after: SignedDuration,
+}
+
+impl Schedule {
+    /// When the cleanup task takes what expires at `at`.
+    fn cleanup(self, at: Timestamp) -> Option<Timestamp> {
+        let Some(every) = self.cleanup_every.filter(|every| *every > 0) else {
+            return at.checked_add(CLEANUP_AFTER).ok();
+        };
+        let run = at.as_second().div_euclid(every).checked_add(1)?;
+        Timestamp::from_second(run.checked_mul(every)?).ok()
+    }
+}
 
 /// The states, as the API spells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,38 +172,8 @@ pub(super) enum Outcome {
     Active,
     /// All files are removed.
     Failed,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct SimFile {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) size: u64,
-    /// SHA-256 as the sender told it.
-    pub(super) checksum: String,
-    /// The password that `href` carries (contract 1.1).
-    pub(super) password: String,
-    pub(super) removed: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct SimRecipient {
-    pub(super) id: String,
-    pub(super) mail: String,
-    pub(super) password: String,
-    pub(super) notification_failed: bool,
-    /// File index, way and date of each retrieval.
-    pub(super) retrievals: Vec<(usize, Way, Timestamp)>,
-}
-
-/// What the sender wrote, and the password of the transfer.
-#[derive(Debug, Clone)]
-pub(super) struct Letter {
-    pub(super) sender_name: String,
-    pub(super) sender_phone: String,
-    pub(super) subject: String,
-    pub(super) body: String,
-    pub(super) password: String,
+    /// As the files say that a client has uploaded.
+    AsFound,
 }
 
 #[derive(Debug, Clone)]
@@ -209,6 +199,11 @@ pub(super) struct SimTransfer {
 }
 
 impl SimTransfer {
+    /// Whether a client has sent it: then nothing happens to it by chance.
+    pub(super) fn is_of_client(&self) -> bool {
+        self.outcome == Outcome::AsFound
+    }
+
     /// `warnings`: any of the four failures (contract, section 7).
     pub(super) fn warns(&self) -> bool {
         self.eml_failed
@@ -223,18 +218,18 @@ impl SimTransfer {
     }
 
     /// When the clock next brings something.
-    pub(super) fn due(&self) -> Option<Timestamp> {
+    pub(super) fn due(&self, schedule: Schedule) -> Option<Timestamp> {
         if self.forgotten {
             return None;
         }
         match self.stage {
             Stage::Processing => self.finalized_at.checked_add(self.processing).ok(),
-            Stage::Active => self.expires_at.checked_add(CLEANUP_AFTER).ok(),
+            Stage::Active => schedule.cleanup(self.expires_at),
             Stage::Failed
             | Stage::DeletedByExpiration
             | Stage::DeletedByRevocation
             | Stage::DeletedByAdmin
-            | Stage::DeletedBySecurity => self.ended_at?.checked_add(FORGET_AFTER).ok(),
+            | Stage::DeletedBySecurity => self.ended_at?.checked_add(schedule.forget_after).ok(),
             Stage::Pending | Stage::Unknown | Stage::Archived => None,
         }
     }
@@ -327,6 +322,7 @@ impl SimTransfer {
         }
         if stage.is_final() {
             self.ended_at = Some(at);
+            self.files.iter_mut().for_each(SimFile::clear);
         }
         Ok(())
     }

@@ -9,21 +9,29 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
     Scenario,
     fault::Faults,
+    guard::Guard,
     index::Index,
+    letter::{Content, Kind, SimFile, SimRecipient},
     mailbox::Mailboxes,
     names,
+    policy::Policy,
+    post,
     quirk::{Quirk, Quirks},
+    session::Sessions,
     time::Time,
     totals::Totals,
-    transfer::{Happening, Outcome, SimFile, SimRecipient, SimTransfer, Stage},
+    transfer::{Happening, Outcome, SimTransfer, Stage},
     verification::{Codes, Gate, Settings, Tokens},
 };
+
+/// Whether the recipients of a transfer are to, cc or bcc, in turn.
+const KINDS: [Kind; 4] = [Kind::To, Kind::To, Kind::Cc, Kind::Bcc];
 
 /// How long a transfer is kept, in hours: mostly days, some only for a while.
 const RETENTION_HOURS: [u64; 8] = [2, 3, 5, 12, 24, 48, 72, 96];
@@ -41,7 +49,12 @@ pub(super) struct World {
     pub(super) gate: Gate,
     pub(super) tokens: Tokens,
     pub(super) mailboxes: Mailboxes,
+    pub(super) policy: Policy,
+    pub(super) guard: Guard,
+    pub(super) sessions: Sessions,
     pub(super) faults: Faults,
+    /// How far the pages of lists have moved, for the answer under way.
+    pub(super) shift: i64,
     pub(super) quirks: Quirks,
     pub(super) api_minor: u32,
     /// What happens to each active transfer in an hour, beside what always
@@ -86,7 +99,7 @@ impl World {
         let senders: Vec<_> = (0..scenario.senders.max(1)).map(names::sender).collect();
         let by_address = senders.iter().enumerate();
         let by_address = by_address.map(|(n, address)| (address.to_lowercase(), n));
-        let verification = Settings::default();
+        let (verification, policy) = (Settings::default(), Policy::default());
         let mut world = Self {
             time: Time::new(scenario.start, scenario.speed),
             dice: StdRng::seed_from_u64(rng.random()),
@@ -96,7 +109,12 @@ impl World {
             codes: Codes::default(),
             gate: Gate::default(),
             mailboxes: Mailboxes::default(),
+            index: Index::new(policy.schedule()),
+            policy,
+            guard: Guard::default(),
+            sessions: Sessions::default(),
             faults: Faults::default(),
+            shift: 0,
             quirks: scenario.quirks.clone(),
             api_minor: scenario.api_minor,
             activity: scenario.activity,
@@ -105,12 +123,12 @@ impl World {
             totals: Vec::new(),
             grand_totals: Totals::zero(),
             transfers: Vec::new(),
-            index: Index::default(),
             lived_until: scenario.start,
             client_id,
             by_address: by_address.collect(),
             senders,
         };
+        world.faults.set(scenario.faults.clone());
         world.mark();
         world
     }
@@ -128,6 +146,18 @@ impl World {
         self.by_address.get(&address.to_lowercase()).copied()
     }
 
+    /// The same, who is one from now on if need be.
+    pub(super) fn enlist(&mut self, address: &str) -> usize {
+        if let Some(known) = self.sender(address) {
+            return known;
+        }
+        let sender = self.senders.len();
+        self.senders.push(address.to_owned());
+        self.by_address.insert(address.to_lowercase(), sender);
+        self.totals.push(Totals::zero());
+        sender
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.time.now()
     }
@@ -135,6 +165,15 @@ impl World {
     /// Whether `quirk` shows this time.
     pub(super) fn shows(&mut self, quirk: Quirk) -> bool {
         self.quirks.shows(quirk, &mut self.dice)
+    }
+
+    /// The date that a tracking id begins with.
+    pub(super) fn id_date(&mut self, at: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_hours(2);
+        let local = at.checked_add(ahead).ok();
+        local
+            .filter(|_| self.shows(Quirk::LocalTrackingIds))
+            .unwrap_or(at)
     }
 
     /// Begins the totals anew.
@@ -145,29 +184,25 @@ impl World {
 
     /// Creates a transfer; the answer is its position.
     pub(super) fn create(&mut self, plan: Plan, at: Timestamp) -> usize {
+        let id_at = self.id_date(at);
         let rng = &mut self.rng;
         let file = |(name, size), rng: &mut StdRng| SimFile {
             id: names::alphanumeric(10, rng),
             name,
             size,
-            checksum: names::checksum(rng),
-            password: names::alphanumeric(12, rng),
+            checksum: Some(names::checksum(rng)),
+            password: Some(names::alphanumeric(12, rng)),
+            content: Content::MadeUp,
             removed: None,
-        };
-        let recipient = |mail, rng: &mut StdRng| SimRecipient {
-            id: names::alphanumeric(10, rng),
-            mail,
-            password: names::alphanumeric(12, rng),
-            notification_failed: false,
-            retrievals: Vec::new(),
         };
         let files = plan.files.into_iter().map(|given| file(given, rng));
         let files = files.collect();
-        let recipients = plan.recipients.into_iter().map(|mail| recipient(mail, rng));
+        let recipients = plan.recipients.into_iter().zip(KINDS.into_iter().cycle());
+        let recipients = recipients.map(|(mail, kind)| new_recipient(kind, mail, rng));
         let transfer = SimTransfer {
             files,
             recipients: recipients.collect(),
-            id: names::tracking_id(at, &mut self.rng),
+            id: names::tracking_id(id_at, &mut self.rng),
             letter: names::letter(&mut self.rng),
             sender: plan.sender,
             stage: plan.stage,
@@ -182,7 +217,12 @@ impl World {
             sender_notification_failed: false,
             forgotten: false,
         };
-        let own = self.totals.get_mut(plan.sender);
+        self.take_in(transfer)
+    }
+
+    /// Takes in a transfer that has just begun; the answer is its position.
+    pub(super) fn take_in(&mut self, transfer: SimTransfer) -> usize {
+        let own = self.totals.get_mut(transfer.sender);
         for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.appear(&transfer);
         }
@@ -210,7 +250,17 @@ impl World {
         for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.count(happening, transfer);
         }
+        post::tell(self, position, happening, at);
         Ok(())
+    }
+
+    /// Lets the administrator permit other things, and tidy up at other times.
+    pub(super) fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.index.set_schedule(self.policy.schedule());
+        for (position, transfer) in self.transfers.iter().enumerate() {
+            self.index.update(position, transfer);
+        }
     }
 
     /// A transfer as a person would send it.
@@ -237,5 +287,17 @@ impl World {
                 Outcome::Active
             },
         }
+    }
+}
+
+/// A recipient who has not fetched anything yet.
+pub(super) fn new_recipient(kind: Kind, mail: String, rng: &mut StdRng) -> SimRecipient {
+    SimRecipient {
+        id: names::alphanumeric(10, rng),
+        kind,
+        mail,
+        password: names::alphanumeric(12, rng),
+        notification_failed: false,
+        retrievals: Vec::new(),
     }
 }

@@ -206,14 +206,13 @@ impl Telemetry {
         let f = &self.0;
         let told = f.told_versions.lock();
         let mut told = told.unwrap_or_else(PoisonError::into_inner);
-        match told.insert(server.to_owned(), minor) {
-            Some(before) if before == minor => return,
+        if told.get(server) == Some(&minor) {
+            return;
+        }
+        if let Some(before) = told.insert(server.to_owned(), minor) {
+            let labels = [server, &before.to_string()];
             // It is gone already if the registry never had it.
-            Some(before) => drop(
-                f.api_version
-                    .remove_label_values(&[server, &before.to_string()]),
-            ),
-            None => {}
+            drop(f.api_version.remove_label_values(&labels));
         }
         f.api_version
             .with_label_values(&[server, &minor.to_string()])

@@ -9,7 +9,9 @@ use cryptshare_exporter::{
     exposition::{Page, Protocol},
     ledger::{Causes, Ledger, Origin, RecipientLabels, Settings, Watching},
     metrics::{self, SenderView},
-    model::{Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification},
+    model::{
+        Discover, Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification,
+    },
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -49,10 +51,11 @@ fn watching(named: &[&str]) -> Watching {
     let configured = |name: &&str| (id(name), Origin::Configured);
     Watching {
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: None,
         },
         named: named.iter().map(configured).collect(),
+        ..Watching::default()
     }
 }
 

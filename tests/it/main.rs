@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the rig is public within this binary")]
 
 mod architecture;
+mod asking;
 mod bulk;
 mod canary;
 mod cli;
@@ -27,8 +28,12 @@ mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
+mod quirks;
+mod receive;
 mod restart;
 mod rig;
+mod send;
+mod spoiled;
 mod stranger;
 mod systemd;
 mod tls;

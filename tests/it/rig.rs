@@ -67,6 +67,13 @@ impl Process {
         self.output.lock().unwrap().clone()
     }
 
+    /// The last lines that are no mere information.
+    pub fn problems(&self) -> Vec<String> {
+        let lines = self.lines();
+        let problems = lines.iter().filter(|line| !line.contains("level=info"));
+        problems.rev().take(10).cloned().collect()
+    }
+
     /// Waits for a line that `find` makes something of.
     pub async fn line<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         eventually(what, async || {

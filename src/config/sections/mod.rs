@@ -20,6 +20,7 @@ use super::{
     problem::Problem,
     values,
 };
+use crate::model::Discover;
 
 /// Where relative files are looked for, and where warnings go.
 #[derive(Debug, Clone, Default)]
@@ -126,8 +127,15 @@ fn options(table: &mut Table<'_>, above: SenderOptions) -> SenderOptions {
     let keep_ended = duration("keep_ended", above.keep_ended);
     let max_age = table.parsed("max_age", values::duration);
     let language = table.parsed("language", values::language);
+    let discover = table.flag_or("discover", "active", Discover::Active, |all| {
+        if all {
+            Discover::Everything
+        } else {
+            Discover::Nothing
+        }
+    });
     SenderOptions {
-        discover: table.flag("discover").unwrap_or(above.discover),
+        discover: discover.unwrap_or(above.discover),
         poll_interval,
         processing_interval,
         rare_interval,

@@ -12,7 +12,7 @@ use crate::{
         document::{Place, Problems},
         values,
     },
-    model::SenderId,
+    model::{Discover, SenderId},
 };
 
 const MAX_RESPONSE_BYTES: u64 = 16 * 1024 * 1024;
@@ -246,7 +246,7 @@ fn file_transfer(
         return;
     }
     let options = SenderOptions {
-        discover: false,
+        discover: Discover::Nothing,
         ..options.clone()
     };
     let sender = Sender {

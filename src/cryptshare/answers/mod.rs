@@ -29,6 +29,14 @@ use self::{
 use super::{Endpoint, Error};
 use crate::model::{Reason, TrackingId, Transfer};
 
+/// The members of a bulk list that are read, and no secret among them (contract
+/// 5.2).
+pub const FIELDS: &str = "trackingId,\
+    status(state,warnings,emlCreationFailed,sender(notificationFailed),\
+    files(id,removed,removalCause),\
+    recipients(id,mail,notificationFailed,fileDownloads(id,downloads))),\
+    transfer(expirationDate,files(size))";
+
 /// What an answer told, and what had to be left out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<T> {
@@ -170,7 +178,12 @@ fn data<T: for<'de> Shape<'de>>(body: &[u8], endpoint: Endpoint) -> Result<T, Er
 /// Reads JSON, mended if need be; the error says where it ends to be JSON. The
 /// parser's own message is dropped: it could quote what must not be logged.
 fn read<T: for<'de> Shape<'de>>(body: &[u8]) -> Result<T, String> {
-    let first = serde_json::from_slice::<Told<T>>(body);
+    // Checked in one go, a text is read quicker than one that is checked string
+    // by string.
+    let first = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str::<Told<T>>(text),
+        Err(_) => serde_json::from_slice(body),
+    };
     let told = first.or_else(|error| match mend::mend(body) {
         Some(mended) => serde_json::from_slice(&mended),
         None => Err(error),

@@ -225,7 +225,7 @@ impl Shape<'_> for TrackingId {
 /// Whether no character was lost on the way: an id that was mended is another
 /// id, and two of them may look alike.
 fn is_whole(text: &str) -> bool {
-    !text.contains(char::REPLACEMENT_CHARACTER)
+    text.is_ascii() || !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 impl Shape<'_> for State {

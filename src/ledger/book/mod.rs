@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    ById, Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
     record::{RecipientMark, Tally},
 };
 
@@ -31,7 +31,8 @@ pub struct Book {
     /// How the rounds go; `None` before the first one has ended.
     pub presence: Option<Presence>,
     watching: Watching,
-    entries: BTreeMap<TrackingId, Entry>,
+    /// Boxed, since a tree whose keys came in order is half empty.
+    entries: BTreeMap<TrackingId, Box<Entry>>,
     baseline: Baseline,
     /// Since when the configuration does not watch the sender.
     unwatched_since: Option<Timestamp>,
@@ -60,9 +61,9 @@ impl Default for Baseline {
 }
 
 impl Baseline {
-    fn covers(self, id: &TrackingId, at: Timestamp) -> bool {
+    fn covers(self, reading: &Transfer, at: Timestamp) -> bool {
         match self {
-            Self::Due { listed } => !listed.admits(id, at),
+            Self::Due { listed } => !listed.had_in_view(reading, at),
             Self::Taken => false,
         }
     }
@@ -93,7 +94,7 @@ pub struct Entry {
     /// Baseline readings that did not tell the lists.
     mute_readings: u8,
     /// The labels of recipients by recipient id.
-    recipient_labels: BTreeMap<Box<str>, Box<str>>,
+    recipient_labels: ById<Box<str>>,
     /// Retrievals since the last commit, by recipient id.
     pending: BTreeMap<Box<str>, Tally>,
 }
@@ -160,10 +161,10 @@ impl Book {
     /// What is named no more leaves, unless it is discovered. It keeps its
     /// marks, so that it is recognized if it is named again.
     fn release(&mut self, before: &Watching, at: Timestamp) {
-        let Watching { scope, named } = &self.watching;
+        let Watching { scope, named, .. } = &self.watching;
         for (id, entry) in &mut self.entries {
             let was_only_named = entry.released || before.named.contains_key(id);
-            let is_discovered = scope.discover && (!was_only_named || scope.admits(id, at));
+            let is_discovered = scope.discovers() && (!was_only_named || scope.admits(id, at));
             entry.released = !is_discovered && !named.contains_key(id);
             if entry.released && entry.absent_since.is_none() {
                 entry.absent_since = Some(at);
@@ -238,18 +239,22 @@ impl Book {
             .map(|(id, entry)| (id, &entry.record))
     }
 
-    /// Whether the sender's first listing has ended, so that whatever is not
-    /// in the book is new.
-    pub const fn has_baseline(&self) -> bool {
-        matches!(self.baseline, Baseline::Taken)
+    /// What the listings so far had in view: whatever of that is not in the book
+    /// is new.
+    pub const fn listed(&self) -> Scope {
+        match self.baseline {
+            Baseline::Due { listed } => listed,
+            Baseline::Taken => self.watching.scope,
+        }
     }
 
     /// The transfers that the server knows, each with the state up to which all
     /// is known of it: one that had ended before we began to watch is never
     /// read.
     pub fn known(&self) -> impl Iterator<Item = (&TrackingId, Option<State>)> {
-        let is_present = |(_, entry): &(_, &Entry)| entry.absent_since.is_none();
-        self.entries.iter().filter(is_present).map(|(id, entry)| {
+        let entries = self.entries.iter();
+        let present = entries.filter(|(_, entry)| entry.absent_since.is_none());
+        present.map(|(id, entry)| {
             let before = entry.record.state.filter(|_| entry.ended_before);
             (id, entry.read_state.or(before))
         })
@@ -281,13 +286,16 @@ impl Book {
     }
 
     /// Keeps the labels of a transfer's recipients beside its record.
-    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: Labels) {
+    pub(super) fn label_recipients(&mut self, id: &TrackingId, labels: &Labels) {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let known = entry.recipient_labels.len();
-        entry.recipient_labels.extend(labels);
-        if entry.recipient_labels.len() > known {
+        let known = entry.recipient_labels.count();
+        let keep = |kept: &mut Box<str>, (_, label): &(_, Box<str>)| kept.clone_from(label);
+        entry
+            .recipient_labels
+            .fold(labels.iter(), |(id, _)| id, keep);
+        if entry.recipient_labels.count() > known {
             self.touched.insert(id.clone());
         }
     }
@@ -301,9 +309,11 @@ impl Book {
     /// A page of a listing. What it tells whole is as good as a single reading.
     pub(super) fn see(&mut self, page: Vec<Transfer>, at: Timestamp) -> Happened {
         let mut happened = Vec::new();
-        let page = page.into_iter().filter(|one| self.concerns_us(&one.id));
-        for reading in page.collect::<Vec<_>>() {
-            let is_baseline = self.baseline.covers(&reading.id, at);
+        for reading in page {
+            if !self.concerns_us(&reading.id) || self.is_over(&reading) {
+                continue;
+            }
+            let is_baseline = self.baseline.covers(&reading, at) || self.is_called(&reading, at);
             let events = self.merge(&reading, at, is_baseline);
             if reading.is_whole() && !self.had_ended(&reading.id) {
                 self.note_reading(&reading);
@@ -311,6 +321,25 @@ impl Book {
             happened.extend(events.into_iter().map(|event| (reading.id.clone(), event)));
         }
         happened
+    }
+
+    /// Whether the reading tells of an end that is none of ours: only what lives
+    /// is discovered, and this had ended before, or has been shown for long
+    /// enough.
+    fn is_over(&self, reading: &Transfer) -> bool {
+        let known = self.entries.get(&reading.id);
+        let is_shown = known.is_some_and(|entry| entry.absent_since.is_none());
+        self.watching.scope.discover == Discover::Active
+            && reading.state.is_some_and(State::is_final)
+            && !self.is_named(&reading.id)
+            && !is_shown
+    }
+
+    /// Whether we see it for no other reason than that the configuration names
+    /// it: then its past is none of ours.
+    fn is_called(&self, reading: &Transfer, at: Timestamp) -> bool {
+        let Watching { scope, named, .. } = &self.watching;
+        named.get(&reading.id) == Some(&Origin::Configured) && !scope.admits_reading(reading, at)
     }
 
     /// The end of a listing: what it did not show is not listed.
@@ -367,6 +396,7 @@ impl Book {
             None => Some(at),
             Some(_) => before,
         };
+        self.retire(at);
         self.presence = Some(Presence {
             round,
             at,
@@ -378,9 +408,8 @@ impl Book {
     /// Folds the reading into its entry. While the entry's baseline is due,
     /// what the reading shows is remembered and not counted.
     fn merge(&mut self, reading: &Transfer, at: Timestamp, is_baseline: bool) -> Vec<Event> {
-        let known = self.entries.remove(&reading.id);
-        let is_new = known.is_none();
-        let mut entry = known.unwrap_or_default();
+        let is_new = !self.entries.contains_key(&reading.id);
+        let entry = self.entries.entry(reading.id.clone()).or_default();
         entry.baseline_due |= is_new && is_baseline;
         let outline = entry.outline();
         let before = (!is_new).then(|| std::mem::take(&mut entry.record));
@@ -392,17 +421,19 @@ impl Book {
         if !events.is_empty() || entry.outline() != outline {
             self.touched.insert(reading.id.clone());
         }
-        let counts = !entry.baseline_due;
-        self.entries.insert(reading.id.clone(), entry);
-        if counts { events } else { Vec::new() }
+        if entry.baseline_due {
+            Vec::new()
+        } else {
+            events
+        }
     }
 
     /// Whether the transfer is watched still, now that an observation of it
     /// arrives.
     fn concerns_us(&self, id: &TrackingId) -> bool {
-        let Watching { scope, named } = &self.watching;
+        let Watching { scope, named, .. } = &self.watching;
         let is_released = || self.entries.get(id).is_some_and(|entry| entry.released);
-        named.contains_key(id) || (scope.discover && !is_released())
+        named.contains_key(id) || (scope.discovers() && !is_released())
     }
 
     /// Whether the transfer came by a listing after the first one: then all
@@ -414,17 +445,40 @@ impl Book {
     }
 
     /// What ended and left the listing leaves the gauges; what did not end is
-    /// read singly, and stays until that read says it is gone.
+    /// read singly, and stays until that read says it is gone. A listing of what
+    /// lives does not tell what has ended.
     fn settle_missing(&mut self, listed: &HashSet<TrackingId>, at: Timestamp) {
+        if self.watching.scope.discover == Discover::Everything {
+            self.leave(at, |id, entry| {
+                !listed.contains(id) && entry.record.has_ended()
+            });
+        }
+        self.forget_old(at);
+    }
+
+    /// Where only what lives is discovered, no listing tells of what has ended:
+    /// it leaves the gauges after a while.
+    fn retire(&mut self, at: Timestamp) {
+        if self.watching.scope.discover == Discover::Active {
+            let keep = SignedDuration::try_from(self.watching.keep_ended);
+            let keep = keep.unwrap_or(SignedDuration::MAX);
+            let is_old = |ended: Timestamp| at.duration_since(ended) >= keep;
+            self.leave(at, |_, entry| {
+                entry.record.has_ended() && entry.record.ended_at.is_none_or(is_old)
+            });
+        }
+    }
+
+    /// What is not named and `is_over` leaves the gauges.
+    fn leave(&mut self, at: Timestamp, is_over: impl Fn(&TrackingId, &Entry) -> bool) {
         let named = &self.watching.named;
         for (id, entry) in &mut self.entries {
-            let is_missing = !listed.contains(id) && !named.contains_key(id);
-            if is_missing && entry.record.has_ended() && entry.absent_since.is_none() {
+            let is_present = entry.absent_since.is_none() && !named.contains_key(id);
+            if is_present && is_over(id, entry) {
                 entry.absent_since = Some(at);
                 self.touched.insert(id.clone());
             }
         }
-        self.forget_old(at);
     }
 
     /// Drops what has been absent for long.

@@ -13,7 +13,7 @@ use crate::{
         rows::{self, Malformed, moment, optional, timestamp},
     },
     model::{
-        Record, Round, Scope, State, TrackingId, Verification,
+        Discover, Record, Round, Scope, State, TrackingId, Verification,
         record::{FileMark, Processing, RecipientMark, Told},
         state::States,
     },
@@ -25,7 +25,7 @@ pub(in crate::ledger) type Change = (TrackingId, Option<rows::Transfer>);
 impl Book {
     /// What has changed since the last commit.
     pub(in crate::ledger) fn changes(&self) -> impl Iterator<Item = Change> {
-        let row = |id: &TrackingId| (id.clone(), self.entries.get(id).map(Entry::row));
+        let row = |id: &TrackingId| (id.clone(), self.entries.get(id).map(|entry| entry.row()));
         self.touched.iter().map(row)
     }
 
@@ -74,7 +74,7 @@ impl Book {
             presence: row.presence.map(presence).transpose()?,
             watching: Watching {
                 scope: scope(row.scope),
-                named: BTreeMap::new(),
+                ..Watching::default()
             },
             baseline: match row.baseline_due {
                 Some(listed) => Baseline::Due {
@@ -92,7 +92,7 @@ impl Book {
         id: TrackingId,
         row: rows::Transfer,
     ) -> Result<(), Malformed> {
-        self.entries.insert(id, Entry::restored(row)?);
+        self.entries.insert(id, Box::new(Entry::restored(row)?));
         Ok(())
     }
 }
@@ -126,7 +126,7 @@ impl Entry {
             files: record
                 .files
                 .iter()
-                .map(|(id, mark)| (id.clone(), mark.removed))
+                .map(|(id, mark)| (id.into(), mark.removed))
                 .collect(),
             told: told_row(&record.told),
         }
@@ -178,7 +178,7 @@ fn recipient_row(id: &str, mark: &RecipientMark, label: Option<&str>) -> rows::R
         notification_failed: mark.notification_failed,
         notification_told: mark.notification_told,
         retrievals: seen
-            .map(|(file, tally)| (file.clone(), rows::numbers(*tally)))
+            .map(|(file, tally)| (file.into(), rows::numbers(*tally)))
             .collect(),
     }
 }
@@ -242,17 +242,38 @@ fn told(row: &rows::Told) -> Result<Told, Malformed> {
     })
 }
 
+/// What marks a scope of what lives: no age is so long.
+const LIVING: u64 = 1 << 63;
+
+/// No age, of a scope of what lives.
+const AGELESS: u64 = LIVING - 1;
+
+/// A row knows whether transfers are discovered at all. One that says no has no
+/// use for its age, so that is where a scope of what lives is told: who does not
+/// know of it takes it for a scope of nothing, and begins with a baseline.
 fn scope_row(scope: Scope) -> rows::Scope {
+    let age = scope.max_age.map(|age| age.as_secs());
+    let living = LIVING | age.unwrap_or(AGELESS).min(AGELESS);
     rows::Scope {
-        discover: scope.discover,
-        max_age: scope.max_age.map(|age| age.as_secs()),
+        discover: scope.discover == Discover::Everything,
+        max_age: match scope.discover {
+            Discover::Active => Some(living),
+            Discover::Nothing => age.map(|age| age.min(AGELESS)),
+            Discover::Everything => age,
+        },
     }
 }
 
 fn scope(row: rows::Scope) -> Scope {
+    let age = row.max_age.filter(|_| !row.discover);
+    let (discover, age) = match age.and_then(|age| age.checked_sub(LIVING)) {
+        Some(age) => (Discover::Active, Some(age).filter(|age| *age < AGELESS)),
+        None if row.discover => (Discover::Everything, row.max_age),
+        None => (Discover::Nothing, row.max_age),
+    };
     Scope {
-        discover: row.discover,
-        max_age: row.max_age.map(Duration::from_secs),
+        discover,
+        max_age: age.map(Duration::from_secs),
     }
 }
 
@@ -350,4 +371,27 @@ fn counters(row: &rows::Counters) -> Result<Counters, Malformed> {
         vanished: row.vanished,
         processing: Histogram::restored(buckets, sum, *total),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scope_comes_back_from_its_row_and_old_rows_are_what_they_were() {
+        let ages = [None, Some(0), Some(1), Some(7 * 86_400)];
+        for max_age in ages.map(|age| age.map(Duration::from_secs)) {
+            for discover in [Discover::Nothing, Discover::Active, Discover::Everything] {
+                let told = Scope { discover, max_age };
+                assert_eq!(scope(scope_row(told)), told);
+                let row = scope_row(told);
+                assert_eq!(row.discover, discover == Discover::Everything, "{told:?}");
+            }
+        }
+        let old = rows::Scope {
+            discover: false,
+            max_age: Some(7),
+        };
+        assert_eq!(scope(old).discover, Discover::Nothing);
+    }
 }

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{State, Verification};
+use crate::model::{Discover, State, Verification};
 
 const EVERYTHING: Scope = Scope {
-    discover: true,
+    discover: Discover::Everything,
     max_age: None,
 };
 
@@ -39,6 +39,7 @@ fn watching(scope: Scope, named: &[(&str, Origin)]) -> Book {
     book.watch(
         Watching {
             scope,
+            keep_ended: Duration::from_hours(1),
             named: named
                 .iter()
                 .map(|(name, origin)| (id(name), *origin))
@@ -151,6 +152,7 @@ fn a_transfer_that_a_reload_names_has_a_baseline() {
         Watching {
             scope: Scope::default(),
             named: [(id("e"), Origin::Configured)].into(),
+            ..Watching::default()
         },
         at(0),
     );
@@ -165,6 +167,7 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
         Watching {
             scope: EVERYTHING,
             named: [(id("f"), Origin::Configured)].into(),
+            ..Watching::default()
         },
         at(0),
     );
@@ -179,10 +182,10 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
 fn a_longer_age_has_a_baseline_for_the_old_ones_alone() {
     let age = |days: u64| Watching {
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: Some(Duration::from_hours(24 * days)),
         },
-        named: BTreeMap::new(),
+        ..Watching::default()
     };
     let mut book = Book::default();
     book.watch(age(7), at(0));
@@ -281,8 +284,8 @@ fn a_baseline_waits_for_the_lists_but_not_for_ever() {
 fn rename(book: &mut Book, named: &[(&str, Origin)], second: i64) {
     let named = named.iter().map(|(name, origin)| (id(name), *origin));
     let watching = Watching {
-        scope: book.watching.scope,
         named: named.collect(),
+        ..book.watching.clone()
     };
     book.watch(watching, at(second));
 }
@@ -317,7 +320,7 @@ fn what_is_named_no_more_stays_where_it_is_discovered() {
 fn what_is_too_old_to_be_discovered_leaves_with_its_name() {
     let old = "20260215-080000-Qx7Lm2Za";
     let week = Scope {
-        discover: true,
+        discover: Discover::Everything,
         max_age: Some(Duration::from_hours(7 * 24)),
     };
     let mut book = watching(week, &[(old, Origin::Dropped)]);
@@ -342,4 +345,133 @@ fn a_name_that_went_while_nobody_watched_is_gone_after_the_start() {
     assert_eq!(book.present().count(), 0);
     rename(&mut book, &[], 91 * 86_400);
     assert_eq!(book.entries.len(), 0, "marks are kept for 90 days");
+}
+
+const LIVING: Scope = Scope {
+    discover: Discover::Active,
+    max_age: None,
+};
+
+fn good_round(book: &mut Book, at: Timestamp) {
+    let round = Round {
+        failure: None,
+        clock_offset: None,
+        verified_until: Verification::Unknown,
+    };
+    book.note_round(round, at);
+}
+
+/// How many transfers are shown.
+fn shown(book: &Book) -> usize {
+    book.present().count()
+}
+
+#[test]
+fn only_what_lives_is_discovered_and_its_end_is_shown_for_a_while() {
+    let mut book = watching(LIVING, &[]);
+    let first = vec![reading("a", State::Active), reading("old", State::Failed)];
+    assert_eq!(list(&mut book, first, at(0)), vec![]);
+    assert_eq!((shown(&book), book.entries.len()), (1, 1));
+    book.inspect(&reading("a", State::Active), at(1));
+    let ended = reading("a", State::DeletedByAdmin);
+    assert_eq!(book.inspect(&ended, at(60)).len(), 2);
+    list(&mut book, vec![], at(61));
+    good_round(&mut book, at(62));
+    assert_eq!(shown(&book), 1, "no listing tells of it, and it stays");
+    good_round(&mut book, at(60 + 3600));
+    assert_eq!(shown(&book), 0);
+    // The newest page still has it, which brings nothing back.
+    assert_eq!(list(&mut book, vec![ended], at(60 + 3601)), vec![]);
+    assert_eq!(shown(&book), 0);
+}
+
+#[test]
+fn what_comes_later_and_lives_counts_where_only_that_is_discovered() {
+    let mut book = watching(LIVING, &[]);
+    list(&mut book, vec![], at(0));
+    let page = vec![reading("b", State::Active), reading("c", State::Failed)];
+    let happened = list(&mut book, page, at(60));
+    assert_eq!(happened.len(), 3, "{happened:?}");
+    assert!(happened.iter().all(|(of, _)| *of == id("b")));
+}
+
+#[test]
+fn discovering_everything_after_what_lives_has_a_baseline_for_what_had_ended() {
+    let mut book = watching(LIVING, &[]);
+    list(&mut book, vec![reading("a", State::Active)], at(0));
+    book.inspect(&reading("a", State::Active), at(1));
+    let everything = Watching {
+        scope: EVERYTHING,
+        ..book.watching.clone()
+    };
+    book.watch(everything, at(60));
+    assert_eq!(book.listed(), LIVING);
+    let page = vec![
+        reading("a", State::Active),
+        reading("new", State::Active),
+        reading("old", State::Failed),
+        Transfer::untold(id("mute")),
+    ];
+    let happened = list(&mut book, page, at(61));
+    assert_eq!(happened.len(), 3, "{happened:?}");
+    assert!(happened.iter().all(|(of, _)| *of == id("new")));
+    assert_eq!(shown(&book), 4);
+    assert!(book.had_ended(&id("old")));
+    assert_eq!(
+        book.inspect(&failing("mute", State::Failed), at(62)),
+        vec![]
+    );
+    assert_eq!(book.listed(), EVERYTHING);
+}
+
+#[test]
+fn what_has_ended_leaves_where_only_what_lives_is_discovered_from_now_on() {
+    let mut book = book(&[("named", Origin::Configured)]);
+    let page = ["old", "named"].map(|name| reading(name, State::Failed));
+    list(&mut book, page.into(), at(0));
+    let living = Watching {
+        scope: LIVING,
+        keep_ended: Duration::from_hours(1),
+        ..book.watching.clone()
+    };
+    book.watch(living, at(60));
+    good_round(&mut book, at(61));
+    assert_eq!(shown(&book), 2);
+    good_round(&mut book, at(3600));
+    assert_eq!(shown(&book), 1, "what is named stays");
+}
+
+#[test]
+fn what_a_listing_shows_only_because_a_reload_names_it_has_a_baseline() {
+    let old = "20260215-080000-Qx7Lm2Za";
+    let week = Scope {
+        max_age: Some(Duration::from_hours(7 * 24)),
+        ..EVERYTHING
+    };
+    for (scope, name, state) in [
+        (week, old, State::Active),
+        (LIVING, "ended", State::DeletedByAdmin),
+    ] {
+        let mut book = watching(scope, &[]);
+        list(&mut book, vec![], at(0));
+        rename(&mut book, &[(name, Origin::Configured)], 60);
+        let listed = list(&mut book, vec![reading(name, state)], at(61));
+        assert_eq!(listed, vec![], "{name}");
+        assert_eq!(book.inspect(&failing(name, state), at(62)), vec![]);
+        assert_eq!(shown(&book), 1);
+    }
+}
+
+#[test]
+fn a_vanished_transfer_keeps_its_marks_for_90_days() {
+    for (days, events) in [(89, 0), (91, 4)] {
+        let mut book = book(&[]);
+        list(&mut book, vec![], at(0));
+        list(&mut book, vec![reading("d", State::Active)], at(1));
+        book.inspect(&failing("d", State::Active), at(2));
+        book.lose(&id("d"), at(3));
+        list(&mut book, vec![], at(days * 86_400));
+        let revived = book.inspect(&failing("d", State::Active), at(days * 86_400 + 1));
+        assert_eq!(revived.len(), events, "after {days} days: {revived:?}");
+    }
 }

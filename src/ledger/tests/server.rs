@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     ledger::{Settings, Watching},
     model::{
-        Event, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope,
-        SenderId, State, TrackingId, Transfer,
+        Discover, Event, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval,
+        Scope, SenderId, State, TrackingId, Transfer,
     },
 };
 
@@ -23,12 +23,12 @@ pub(super) fn sender() -> SenderId {
 
 pub(super) fn settings() -> Settings {
     let scope = Scope {
-        discover: true,
+        discover: Discover::Everything,
         max_age: None,
     };
     let watching = Watching {
         scope,
-        named: BTreeMap::new(),
+        ..Watching::default()
     };
     Settings {
         senders: vec![(sender(), watching)],

@@ -20,8 +20,8 @@ use crate::{
     ledger::{self, Causes, Ledger, RecipientLabels},
     metric::Metric,
     model::{
-        File, FileDownloads, Finding, Method, Observation, Reason, Recipient, Retrieval, Round,
-        Scope, SenderId, State, TrackingId, Transfer, Verification,
+        Discover, File, FileDownloads, Finding, Method, Observation, Reason, Recipient, Retrieval,
+        Round, Scope, SenderId, State, TrackingId, Transfer, Verification,
     },
 };
 
@@ -49,10 +49,11 @@ fn watching(named: Vec<TrackingId>) -> ledger::Watching {
     let configured = |id| (id, ledger::Origin::Configured);
     ledger::Watching {
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: None,
         },
         named: named.into_iter().map(configured).collect(),
+        ..ledger::Watching::default()
     }
 }
 

@@ -8,13 +8,13 @@
 //! give the same result, and no reading makes it fail. The events of any
 //! sequence of readings sum to the final marks less the first ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
-    File, Recipient, Transfer,
-    record::{Processing, Record, Tally},
+    File, FileDownloads, Recipient, Retrieval, Transfer,
+    record::{Processing, RecipientMark, Record, Tally},
     state::{Method, State},
 };
 
@@ -111,15 +111,19 @@ fn merge_flags(record: &mut Record, reading: &Transfer, events: &mut Vec<Event>)
 
 fn merge_files(record: &mut Record, reading: &Transfer, events: &mut Vec<Event>) {
     let Some(files) = &reading.files else { return };
-    for file in files {
-        let mark = record.files.entry(file.id.clone()).or_default();
-        if raise(&mut mark.removed, file.removed) {
-            events.push(Event::FileRemoved {
-                file: file.id.clone(),
-                cause: file.removal_cause.clone(),
-            });
-        }
-    }
+    let marks = &mut record.files;
+    marks.fold(
+        files.iter(),
+        |file| &file.id,
+        |mark, file| {
+            if raise(&mut mark.removed, file.removed) {
+                events.push(Event::FileRemoved {
+                    file: file.id.clone(),
+                    cause: file.removal_cause.clone(),
+                });
+            }
+        },
+    );
     record.told.files = Some(count(files.iter()));
     let is_told = |file: &File| file.removed.is_some();
     if files.iter().all(is_told) {
@@ -132,9 +136,15 @@ fn merge_recipients(record: &mut Record, reading: &Transfer, events: &mut Vec<Ev
     let Some(recipients) = &reading.recipients else {
         return;
     };
-    for recipient in recipients {
-        merge_recipient(record, recipient, events);
-    }
+    let (marks, last) = (&mut record.recipients, &mut record.last_retrieval);
+    marks.fold(
+        recipients.iter(),
+        |of| &of.id,
+        |mark, recipient| {
+            merge_recipient(mark, recipient, events);
+            *last = (*last).max(last_retrieval(recipient));
+        },
+    );
     record.told.recipients = Some(count(recipients.iter()));
     let is_told = |recipient: &Recipient| recipient.notification_failed.is_some();
     if recipients.iter().all(is_told) {
@@ -146,47 +156,54 @@ fn merge_recipients(record: &mut Record, reading: &Transfer, events: &mut Vec<Ev
     record.told.retrievals |= tells_retrievals(recipients);
 }
 
-fn merge_recipient(record: &mut Record, recipient: &Recipient, events: &mut Vec<Event>) {
-    let mark = record.recipients.entry(recipient.id.clone()).or_default();
+fn merge_recipient(mark: &mut RecipientMark, recipient: &Recipient, events: &mut Vec<Event>) {
     mark.notification_told = recipient.notification_failed.or(mark.notification_told);
     if raise(&mut mark.notification_failed, recipient.notification_failed) {
         events.push(Event::RecipientNotificationFailed {
             recipient: recipient.id.clone(),
         });
     }
-    for (file, seen) in tallies(recipient, &mut record.last_retrieval) {
-        let tally = mark.retrievals.entry(file.clone()).or_default();
-        for method in Method::ALL {
-            let times = tally.raise(method, seen.get(method));
-            if times > 0 {
-                events.push(Event::Retrieved {
-                    recipient: recipient.id.clone(),
-                    file: file.clone(),
-                    method,
-                    times,
-                });
+    let lists = recipient.downloads.iter().flatten();
+    let retrieved = lists.filter(|list| retrievals(list).next().is_some());
+    // A file that is listed twice is a fault of the answer: the longer list
+    // counts, for a sum could count an entry twice.
+    mark.retrievals.fold(
+        retrieved,
+        |list| &list.file,
+        |tally, list| {
+            let seen = tally_of(list);
+            for method in Method::ALL {
+                let times = tally.raise(method, seen.get(method));
+                if times > 0 {
+                    events.push(Event::Retrieved {
+                        recipient: recipient.id.clone(),
+                        file: list.file.clone(),
+                        method,
+                        times,
+                    });
+                }
             }
-        }
-    }
+        },
+    );
 }
 
-/// Counts the entries of one reading by file; the newest date goes to `last`.
-fn tallies(recipient: &Recipient, last: &mut Option<Timestamp>) -> BTreeMap<Box<str>, Tally> {
-    let mut seen = BTreeMap::new();
-    for list in recipient.downloads.iter().flatten() {
-        let mut tally = Tally::default();
-        for retrieval in list.retrievals.iter().flatten() {
-            tally.add(retrieval.method, 1);
-            *last = (*last).max(retrieval.at);
-        }
-        // A file that is listed twice is a fault of the answer: the longer
-        // list counts, for a sum could count an entry twice.
-        let kept: &mut Tally = seen.entry(list.file.clone()).or_default();
-        for method in Method::ALL {
-            kept.raise(method, tally.get(method));
-        }
+fn retrievals(list: &FileDownloads) -> impl Iterator<Item = &Retrieval> {
+    list.retrievals.iter().flatten()
+}
+
+/// Counts the entries of one list.
+fn tally_of(list: &FileDownloads) -> Tally {
+    let mut tally = Tally::default();
+    for retrieval in retrievals(list) {
+        tally.add(retrieval.method, 1);
     }
-    seen
+    tally
+}
+
+/// The newest date in the lists of one recipient.
+fn last_retrieval(recipient: &Recipient) -> Option<Timestamp> {
+    let lists = recipient.downloads.iter().flatten();
+    lists.flat_map(retrievals).filter_map(|one| one.at).max()
 }
 
 fn merge_state(record: &mut Record, state: State, events: &mut Vec<Event>) {

@@ -9,36 +9,74 @@ use jiff::Timestamp;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::{Agenda, Watched, jittered};
+use super::{Agenda, Watched, suspicion::tolerated};
 use crate::{
-    cryptshare::{Extent, Listing},
-    model::{State, TrackingId, Transfer},
+    cryptshare::{Extent, Interest, Listing},
+    model::{Discover, State, TrackingId, Transfer},
+    poll::policy::{Turn, jittered},
 };
 
+/// A listing on its way, and what it told so far.
+#[derive(Debug)]
+pub(in crate::poll) struct Progress {
+    pub(in crate::poll) listing: Listing,
+    pub(in crate::poll) ids: Vec<TrackingId>,
+    began: Instant,
+}
+
 impl Agenda {
-    /// How much this round lists.
-    pub(in crate::poll) fn extent(&self, now: Instant) -> Extent {
-        if self.next_listing <= now + self.slack() {
-            Extent::All
-        } else {
-            Extent::Changing
+    /// The listing of this round.
+    pub(in crate::poll) fn begin_listing(&mut self, now: Instant) -> Progress {
+        let longest = self.plan.intervals.listing;
+        let unfinished = self.unfinished.take();
+        let unfinished = unfinished.filter(|one| now.duration_since(one.began) < longest);
+        unfinished.unwrap_or_else(|| Progress {
+            listing: Listing::new(self.extent(now)),
+            ids: Vec::new(),
+            began: now,
+        })
+    }
+
+    /// Takes in that the listing failed. One of everything is gone on with in
+    /// the next round: on a server that fails now and then, a long one would
+    /// never come to its end. What changes is told better by another one.
+    pub(in crate::poll) fn break_listing(&mut self, progress: Progress) {
+        if progress.listing.extent() != Extent::Changing && !progress.ids.is_empty() {
+            self.unfinished = Some(progress);
         }
     }
 
-    /// Whether a listing of this extent goes on where it finds the transfer.
-    pub(in crate::poll) fn is_news(
-        &self,
-        id: &TrackingId,
-        extent: Extent,
-        server_now: Timestamp,
-    ) -> bool {
-        let is_looked_for = extent == Extent::All || !self.watched.contains_key(id);
-        is_looked_for && self.plan.scope.admits(id, server_now)
+    /// How much this round lists.
+    fn extent(&self, now: Instant) -> Extent {
+        if self.next_listing > now + self.slack() {
+            Extent::Changing
+        } else if self.plan.scope.discover == Discover::Active {
+            Extent::Living
+        } else {
+            Extent::All
+        }
+    }
+
+    /// How far a listing goes on for the sake of this transfer.
+    pub(in crate::poll) fn judge(&self, listed: &Transfer, server_now: Timestamp) -> Interest {
+        if !self.plan.scope.admits(&listed.id, server_now) {
+            Interest::Outside
+        } else if self.watched.contains_key(&listed.id) || !self.wants(listed, server_now) {
+            Interest::Known
+        } else {
+            Interest::New
+        }
+    }
+
+    /// Whether the transfer is watched from now on, if it is not yet.
+    fn wants(&self, listed: &Transfer, server_now: Timestamp) -> bool {
+        let scope = &self.plan.scope;
+        scope.admits_reading(listed, server_now) || self.plan.named.contains(&listed.id)
     }
 
     /// Takes in a page of a listing: what is told whole is read with it, what
     /// else is new or has changed is due at once. The answer is the page
-    /// without what is too old to be watched.
+    /// without what is not watched.
     pub(in crate::poll) fn seen(
         &mut self,
         mut page: Vec<Transfer>,
@@ -46,31 +84,42 @@ impl Agenda {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Vec<Transfer> {
-        let (scope, named) = (self.plan.scope, &self.plan.named);
-        page.retain(|one| scope.admits(&one.id, server_now) || named.contains(&one.id));
+        page.retain(|one| {
+            let is_old = !self.plan.scope.admits(&one.id, server_now);
+            let is_watched = !is_old && self.watched.contains_key(&one.id);
+            is_watched || self.wants(one, server_now)
+        });
         for transfer in &page {
+            let is_new = !self.watched.contains_key(&transfer.id);
+            if is_new {
+                self.watch(transfer, server_now, now);
+            }
             if transfer.is_whole() {
-                self.list_whole(transfer, now, rng);
-            } else {
+                self.list_whole(transfer, is_new, now, rng);
+            } else if !is_new {
                 self.list_one(transfer, now);
             }
         }
         page
     }
 
-    /// Takes in the end of a listing with these ids: what it misses is read
-    /// singly. The answer is whether it is believed.
+    /// Takes in the end of a listing: what it misses is read singly. The answer
+    /// is whether it is believed to have told everything.
     pub(in crate::poll) fn listed(
         &mut self,
-        ids: &[TrackingId],
-        listing: &Listing,
+        progress: &Progress,
         now: Instant,
         rng: &mut impl Rng,
     ) -> bool {
-        if !listing.is_complete() && !listing.selects() {
+        let Progress { listing, ids, .. } = progress;
+        let listed: HashSet<_> = ids.iter().collect();
+        if self.plan.scope.discover == Discover::Active {
+            self.drop_ended(&listed);
+        }
+        if !listing.has_all_living() {
+            self.read_singly(&listed, now);
             return false;
         }
-        let listed: HashSet<_> = ids.iter().collect();
         let missing = self.missing(&listed, listing.is_complete());
         let is_suspect = missing.len() > self.tolerance();
         if is_suspect {
@@ -81,32 +130,38 @@ impl Agenda {
                 self.push_quick(now, id);
             }
         }
-        let is_believed = listing.is_complete() && !is_suspect;
+        let is_full = listing.is_complete() || listing.extent() != Extent::Changing;
+        if is_full {
+            // Also if it is not believed: a long one each round would be a storm.
+            self.next_listing = now + jittered(self.plan.intervals.listing, rng);
+        }
+        let is_believed = is_full && !is_suspect && !self.doubts(&listed, now);
         if is_believed {
             self.drop_ended(&listed);
-            self.has_listed = true;
-            self.next_listing = now + jittered(self.plan.intervals.listing, rng);
+            self.listed = self.plan.scope;
         }
         is_believed
     }
+
     fn list_one(&mut self, transfer: &Transfer, now: Instant) {
         let Some(watched) = self.watched.get_mut(&transfer.id) else {
-            self.watch(transfer, now);
             return;
         };
         watched.is_listed = true;
         let has_changed = transfer.state.is_some() && transfer.state != watched.state;
         let had_ended = watched.state.is_some_and(State::is_final);
         // The state is left as it was read: the read that is due now tells.
-        if has_changed && !had_ended {
+        let is_due = has_changed || std::mem::take(&mut watched.is_in_bulk);
+        if is_due && !had_ended {
             self.push_quick(now, transfer.id.clone());
         }
     }
 
-    fn watch(&mut self, transfer: &Transfer, now: Instant) {
+    fn watch(&mut self, transfer: &Transfer, server_now: Timestamp, now: Instant) {
         // What had ended before we began to watch is counted, never read; a
         // transfer that came and ended between two listings is read once.
-        let ended_before = !self.has_listed && transfer.state.is_some_and(State::is_final);
+        let has_ended = transfer.state.is_some_and(State::is_final);
+        let ended_before = has_ended && !self.listed.had_in_view(transfer, server_now);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
             is_listed: true,
@@ -118,13 +173,8 @@ impl Agenda {
         }
     }
 
-    /// A reading that came with a listing and tells all. It is due again with
-    /// the next full round, whose listing puts it off.
-    fn list_whole(&mut self, transfer: &Transfer, now: Instant, rng: &mut impl Rng) {
-        let is_new = !self.watched.contains_key(&transfer.id);
-        if is_new {
-            self.watch(transfer, now);
-        }
+    /// A reading that came with a listing and tells all.
+    fn list_whole(&mut self, transfer: &Transfer, is_new: bool, now: Instant, rng: &mut impl Rng) {
         let known = self.watched.get_mut(&transfer.id);
         let has_ended = known.is_some_and(|watched| {
             watched.is_listed = true;
@@ -134,16 +184,20 @@ impl Agenda {
             return;
         }
         self.inspected(transfer, now, rng);
+        if transfer.state != Some(State::Active) {
+            return;
+        }
         if let Some(watched) = self.watched.get_mut(&transfer.id) {
             watched.is_in_bulk = true;
-        }
-        if transfer.state == Some(State::Active) {
-            self.push_regular(self.next_full, transfer.id.clone());
         }
         // What does not change later is read singly once.
         let is_poor = transfer.expires_at.is_none() || transfer.size_bytes.is_none();
         if is_new && is_poor {
             self.push_quick(now, transfer.id.clone());
+        } else {
+            self.forget_due(&transfer.id);
+            let turn = Turn::never("listings tell all of it");
+            self.plan.tell_decision(&transfer.id, transfer.state, turn);
         }
     }
 
@@ -157,17 +211,47 @@ impl Agenda {
             if listed.contains(id) || watched.state.is_some_and(State::is_final) {
                 continue;
             }
-            let is_expected = if is_complete {
-                std::mem::take(&mut watched.is_listed) || !named.contains(id)
-            } else {
-                watched.is_in_bulk && watched.state == Some(State::Active)
-            };
-            if is_expected {
+            let was_listed = is_complete && std::mem::take(&mut watched.is_listed);
+            let is_expected = was_listed || is_complete && !named.contains(id);
+            if is_expected || watched.is_in_bulk {
                 missing.push(id.clone());
             }
         }
         missing.sort();
         missing
+    }
+
+    /// A listing that does not tell of all that lives: what came in bulk before
+    /// and is not in it is due like anything else.
+    fn read_singly(&mut self, listed: &HashSet<&TrackingId>, now: Instant) {
+        let mut due = Vec::new();
+        for (id, watched) in &mut self.watched {
+            if !listed.contains(id) && std::mem::take(&mut watched.is_in_bulk) {
+                due.push(id.clone());
+            }
+        }
+        for id in due {
+            self.push_regular(now, id);
+        }
+    }
+
+    /// Whether a listing misses so much of what has ended that it is repeated
+    /// before it is believed: one page that came empty would be enough.
+    fn doubts(&mut self, listed: &HashSet<&TrackingId>, now: Instant) -> bool {
+        let ended = self.watched.iter();
+        let ended = ended.filter(|(_, watched)| watched.state.is_some_and(State::is_final));
+        let is_missing = |id: &TrackingId| !listed.contains(id) && !self.is_over(id);
+        let (mut all, mut missing) = (0, 0);
+        for (id, _) in ended {
+            all += 1;
+            missing += usize::from(is_missing(id));
+        }
+        let is_odd = missing > tolerated(all);
+        self.is_in_doubt = is_odd && !self.is_in_doubt;
+        if self.is_in_doubt {
+            self.next_listing = now;
+        }
+        self.is_in_doubt
     }
 
     /// What had ended and left the listing is forgotten.

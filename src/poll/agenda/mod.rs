@@ -13,14 +13,22 @@
 mod listing;
 mod suspicion;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::{SenderPlan, policy::jittered, queue::Queue};
-use crate::model::{State, TrackingId, Transfer};
+use super::{
+    SenderPlan,
+    policy::{Turn, jittered},
+    queue::Queue,
+};
+use crate::model::{Discover, Scope, State, TrackingId, Transfer};
+pub(super) use listing::Progress;
 use suspicion::Suspicion;
 
 /// The last read of an ended transfer is repeated so often where it does not
@@ -37,13 +45,24 @@ pub(super) struct Agenda {
     /// Due with the full round that is nearest to their time.
     regular: Queue<TrackingId>,
     quick_is_next: bool,
+    /// Asked for at this moment: whatever comes of it decides.
+    under_way: HashSet<TrackingId>,
     next_full: Instant,
     /// When everything is listed again.
     next_listing: Instant,
+    /// A listing of everything that failed on its way.
+    unfinished: Option<Progress>,
     suspicion: Option<Suspicion>,
+    /// The last listing of everything had lost much of what has ended.
+    is_in_doubt: bool,
+    /// What showed that a listing was wrong: it is asked for first the next
+    /// time.
+    witness: Option<TrackingId>,
     /// Regular reads due until then belong to the round under way.
     horizon: Option<Instant>,
-    has_listed: bool,
+    /// The scope of the listings so far: of what it admits, whatever is not
+    /// watched is new.
+    listed: Scope,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,8 +71,8 @@ struct Watched {
     reads: u32,
     /// The last listing had it.
     is_listed: bool,
-    /// Its last reading came with a listing, so that it is not read singly as
-    /// long as listings have it.
+    /// Its last reading came with a listing, and the next one will: it is not
+    /// due, but it is missed where a listing does not have it.
     is_in_bulk: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
@@ -84,16 +103,22 @@ impl Agenda {
             quick: Queue::default(),
             regular: Queue::default(),
             quick_is_next: true,
+            under_way: HashSet::new(),
             next_full: now,
             next_listing: now,
+            unfinished: None,
             suspicion: None,
+            is_in_doubt: false,
+            witness: None,
             horizon: None,
-            has_listed: known.has_listed,
+            listed: known.listed,
             plan,
         };
         for (id, state) in known.transfers {
             if !state.is_some_and(State::is_final) {
                 agenda.regular.push(now, id.clone());
+            } else if agenda.is_over(&id) {
+                continue;
             }
             let watched = Watched {
                 state,
@@ -116,8 +141,12 @@ impl Agenda {
         let (scope, named) = (plan.scope, plan.named.clone());
         if scope != self.plan.scope {
             self.next_listing = now;
+            self.unfinished = None;
         }
         let before = std::mem::replace(&mut self.plan, plan).named;
+        if !scope.discovers() {
+            self.keep_named();
+        }
         for id in before.difference(&named) {
             if !scope.admits(id, server_now) {
                 self.watched.remove(id);
@@ -132,12 +161,31 @@ impl Agenda {
         }
     }
 
+    /// Nothing is discovered any more.
+    fn keep_named(&mut self) {
+        let named = &self.plan.named;
+        let dropped: Vec<_> = self
+            .watched
+            .extract_if(|id, _| !named.contains(id))
+            .collect();
+        for (id, _) in dropped {
+            self.forget_due(&id);
+        }
+    }
+
+    /// Whether nothing more will be learned of a transfer that has ended: it is
+    /// not named, and only what lives is discovered.
+    fn is_over(&self, id: &TrackingId) -> bool {
+        self.plan.scope.discover == Discover::Active && !self.plan.named.contains(id)
+    }
+
     /// Begins a round; the answer is whether it is a full one.
     pub(super) fn begin(&mut self, now: Instant, rng: &mut impl Rng) -> bool {
         let is_full = self.next_full <= now;
         self.horizon = is_full.then(|| now + self.slack());
         if is_full {
             self.next_full = now + jittered(self.plan.intervals.normal, rng);
+            self.end_refuted();
         }
         is_full
     }
@@ -153,7 +201,9 @@ impl Agenda {
             regular().or_else(quick)
         };
         self.quick_is_next = !self.quick_is_next;
-        taken.map(|(_, id)| id)
+        let (_, id) = taken?;
+        self.under_way.insert(id.clone());
+        Some(id)
     }
 
     /// Whether [`Self::take_due`] has something.
@@ -176,20 +226,29 @@ impl Agenda {
 
     /// Takes in a single reading.
     pub(super) fn inspected(&mut self, reading: &Transfer, now: Instant, rng: &mut impl Rng) {
-        self.note_alive(&reading.id);
+        self.under_way.remove(&reading.id);
+        let is_witness = self.note_alive(&reading.id);
         let watched = self.watched.entry(reading.id.clone()).or_default();
-        watched.is_in_bulk = false;
+        watched.is_in_bulk &= is_witness;
+        let waits = watched.is_in_bulk;
         if std::mem::take(&mut watched.is_told_missing) {
             self.plan.tell_named(&reading.id, true);
         }
         let (state, reads) = watched.note(reading.state);
-        let mut delay = self.plan.intervals.until_next_read(state, reads);
-        if delay.is_none() && !reading.tells_lists() && reads < MUTE_READS {
-            delay = Some(self.plan.intervals.normal);
+        let mut turn = self.plan.intervals.next_read(state, reads);
+        if turn.after.is_none() && !reading.tells_lists() && reads < MUTE_READS {
+            turn = Turn::new(self.plan.intervals.normal, "its end was told without lists");
         }
-        self.plan.tell_decision(&reading.id, state, delay);
-        let (id, normal) = (reading.id.clone(), self.plan.intervals.normal);
-        match delay {
+        if waits && turn.after.is_some() {
+            turn = Turn::never("the next listing may have it again");
+        }
+        self.plan.tell_decision(&reading.id, state, turn);
+        self.put_off(reading.id.clone(), turn, now, rng);
+    }
+
+    fn put_off(&mut self, id: TrackingId, turn: Turn, now: Instant, rng: &mut impl Rng) {
+        let normal = self.plan.intervals.normal;
+        match turn.after {
             None => self.forget_due(&id),
             Some(delay) if delay < normal => self.push_quick(now + jittered(delay, rng), id),
             // The round has its jitter already.
@@ -222,6 +281,7 @@ impl Agenda {
 
     /// Takes in that a read failed: it is due again with the next full round.
     pub(super) fn postpone(&mut self, id: TrackingId, now: Instant) {
+        self.under_way.remove(&id);
         self.push_regular(now + self.plan.intervals.normal, id);
     }
 
@@ -229,17 +289,22 @@ impl Agenda {
     pub(super) fn postpone_due(&mut self, now: Instant) {
         while let Some(id) = self.take_due(now) {
             // Later than the horizon, so that the loop ends.
-            let at = now + self.plan.intervals.normal;
-            self.push_regular(at, id);
+            self.postpone(id, now);
         }
     }
 
     fn push_quick(&mut self, at: Instant, id: TrackingId) {
+        if self.under_way.contains(&id) {
+            return;
+        }
         self.regular.remove(&id);
         self.quick.push(at, id);
     }
 
     fn push_regular(&mut self, at: Instant, id: TrackingId) {
+        if self.under_way.contains(&id) {
+            return;
+        }
         self.quick.remove(&id);
         self.regular.push(at, id);
     }
@@ -268,13 +333,14 @@ impl SenderPlan {
         }
     }
 
-    fn tell_decision(&self, id: &TrackingId, state: Option<State>, delay: Option<Duration>) {
+    fn tell_decision(&self, id: &TrackingId, state: Option<State>, turn: Turn) {
         tracing::debug!(
             server = self.id.server(),
             sender = self.label,
             tracking_id = id.as_str(),
             state = state.map_or("untold", State::label),
-            next_read_seconds = delay.map(|delay| delay.as_secs()),
+            next_read_seconds = turn.after.map(|delay| delay.as_secs_f64()),
+            why = turn.why,
             "read a transfer"
         );
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     call::Caller,
     fields::{Fields, Unwanted},
-    refusal::{NO_ENTITY, Refusal, WRONG_VALUE},
+    refusal::{NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_TOKEN, WRONG_VALUE},
 };
 use crate::simulator::{
     answers::{Frame, Viewer},
@@ -32,10 +32,21 @@ pub(super) fn status(
     id: &str,
 ) -> Result<Value, Refusal> {
     let id = percent_decode_str(id).decode_utf8_lossy();
-    let position = world.index.find(&id).ok_or(NO_ENTITY)?;
-    let transfer = world.transfers.get(position).ok_or(NO_ENTITY)?;
+    let position = world.index.find(&id);
+    if position.is_none() && world.shows(Quirk::UnknownIdIs1006) {
+        return Err(NO_ENDPOINT);
+    }
+    let with_sessions = world.shows(Quirk::PendingSessions);
+    let is_foreign_401 = world.shows(Quirk::ForeignIdIs401);
+    let session = || world.sessions.pending(&id).filter(|_| with_sessions);
+    let known = position.and_then(|position| world.transfers.get(position));
+    let transfer = known.or_else(session).ok_or(NO_ENTITY)?;
     if Some(transfer.sender) != caller.sender {
-        return Err(NO_ENTITY);
+        return Err(if is_foreign_401 {
+            WRONG_TOKEN
+        } else {
+            NO_ENTITY
+        });
     }
     let mut frame = Frame {
         viewer: Viewer::Sender(&caller.address),
@@ -140,6 +151,9 @@ impl Wish {
         };
         let fields = match asked.query("fields") {
             None => Fields::of_default(),
+            Some(text) if text.contains(' ') && quirks.shows(Quirk::BlanksRefused, dice) => {
+                return Err(WRONG_VALUE);
+            }
             Some(text) => Fields::parse(&text).ok_or(WRONG_VALUE)?,
         };
         if !fields.are_known() && quirks.shows(Quirk::UnknownFieldsRefused, dice) {
@@ -185,8 +199,16 @@ impl Paging {
             }
             size = LARGEST_PAGE;
         }
+        let skipped = (page - 1).saturating_mul(size);
+        // The first page is always whole: nothing moves before it.
+        let shift = if page > 1 { world.shift } else { 0 };
+        let moved = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
         Ok(Self {
-            skipped: (page - 1).saturating_mul(size),
+            skipped: if shift > 0 {
+                skipped.saturating_sub(moved)
+            } else {
+                skipped.saturating_add(moved)
+            },
             size,
         })
     }

@@ -21,6 +21,21 @@ pub(super) const WRONG_PATH: Refusal = new(400, 1005, "A path variable is malfor
 pub(super) const NO_ENDPOINT: Refusal = new(404, 1006, "Endpoint does not exist.");
 pub(super) const NO_ENTITY: Refusal = new(404, 2003, "Entity does not exist.");
 pub(super) const NO_VERSION: Refusal = new(404, 2004, "API version is not supported.");
+pub(super) const AGAINST_RULES: Refusal = new(409, 2001, "Values violate the transfer rules.");
+pub(super) const NOT_LICENSED: Refusal = new(403, 3001, "Product not licensed.");
+pub(super) const SENDER_DENIED: Refusal = new(403, 3010, "Sender is rejected by the policy.");
+pub(super) const RECIPIENT_DENIED: Refusal = new(
+    403,
+    3011,
+    "Sender and recipient are rejected by the policy.",
+);
+pub(super) const WRONG_PASSWORD: Refusal = new(401, 3003, "Wrong transfer password.");
+pub(super) const LOCKED: Refusal = new(403, 2005, "Entity is locked.");
+pub(super) const DELETED_NOW: Refusal = new(410, 2006, "Transfer is deleted with this request.");
+pub(super) const LOGGING_IS_OFF: Refusal = new(403, 3004, "Remote logging is not permitted.");
+pub(super) const WRONG_PACK: Refusal = new(404, 1005, "Language pack id is malformed.");
+pub(super) const INTERNAL: Refusal = new(500, 5000, "Internal error.");
+pub(super) const NO_VERSION_406: Refusal = new(406, 2004, "API version is not supported.");
 pub(super) const WRONG_TOKEN: Refusal = new(401, 3002, "Verification token is wrong.");
 pub(super) const WRONG_VERIFICATION: Refusal = new(403, 3002, "Invalid verification data.");
 /// The contract names the status and no code.

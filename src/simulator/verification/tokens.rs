@@ -126,6 +126,12 @@ impl Tokens {
         (grant.is_of(pair) && now < end).then_some(end)
     }
 
+    /// Whether `token` is good for any address of the client.
+    pub(in crate::simulator) fn is_of(&self, token: &str, client_id: &str, now: Timestamp) -> bool {
+        let grant = self.good.get(token);
+        grant.is_some_and(|grant| grant.client_id == client_id && now < grant.end(self.terms))
+    }
+
     /// The administrator's reset: no token is good any more.
     pub(in crate::simulator) fn reset(&mut self) {
         self.good.clear();

@@ -2,9 +2,12 @@
 //!
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
+mod bulk;
+mod living;
 mod plans;
 mod restart;
 mod rhythm;
+mod suspicion;
 mod trouble;
 
 use std::{
@@ -20,8 +23,8 @@ use tokio::time::sleep;
 use super::*;
 use crate::{
     budget::Budget,
-    cryptshare::{Listing, Style, answers::Page},
-    model::{Finding, Scope, State, TrackingId, Transfer, Verification},
+    cryptshare::{Judge, Leaf, Listing, Style, answers::Page},
+    model::{Discover, Finding, Scope, State, TrackingId, Transfer, Verification},
     poll::{Intervals, SenderPlan, ServerPlan},
 };
 
@@ -71,6 +74,14 @@ struct Fake {
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
     begin: Instant,
+    style: Mutex<Style>,
+    /// Each so many-th call fails.
+    flaky: AtomicUsize,
+    asked: AtomicUsize,
+    /// This page comes empty once, if it is the next.
+    lost_page: AtomicUsize,
+    /// What the listings leave out.
+    hides: Mutex<fn(&TrackingId) -> bool>,
 }
 
 impl Fake {
@@ -89,7 +100,48 @@ impl Fake {
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
             begin: Instant::now(),
+            style: Mutex::new(Style::Plain),
+            flaky: AtomicUsize::new(usize::MAX),
+            asked: AtomicUsize::new(0),
+            lost_page: AtomicUsize::new(0),
+            hides: Mutex::new(|_| false),
         })
+    }
+
+    /// Lists whole transfers from now on.
+    fn list_in_bulk(&self) {
+        *self.style.lock().unwrap() = Style::Bulk;
+    }
+
+    /// Lists ids and states from now on.
+    fn list_plainly(&self) {
+        *self.style.lock().unwrap() = Style::Plain;
+    }
+
+    fn hide(&self, hides: fn(&TrackingId) -> bool) {
+        *self.hides.lock().unwrap() = hides;
+    }
+
+    /// Ids and states come in one page, however many there are.
+    fn page_of(&self, sender: usize, leaf: Leaf, style: Style) -> Page {
+        let (states, hides) = (self.states.lock().unwrap(), *self.hides.lock().unwrap());
+        let listed = states[sender].iter().filter(|(id, state)| {
+            let is_selected = !leaf.is_active || **state == State::Active;
+            !hides(id) && is_selected
+        });
+        if style == Style::Plain {
+            return Page {
+                transfers: listed.map(reading).collect(),
+                items: 0,
+            };
+        }
+        let [page, size] = [leaf.page, leaf.size].map(|n| usize::try_from(n).unwrap());
+        let listed = listed.skip((page - 1) * size).take(size);
+        let transfers: Vec<_> = listed.map(whole).collect();
+        Page {
+            items: transfers.len(),
+            transfers,
+        }
     }
 
     async fn ask(&self, sender: &SenderId, what: What) -> Result<usize, Failure> {
@@ -105,6 +157,10 @@ impl Fake {
         let latency = *self.latency.lock().unwrap();
         sleep(latency).await;
         self.under_way.fetch_sub(1, Ordering::SeqCst);
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        if asked.is_multiple_of(self.flaky.load(Ordering::SeqCst)) {
+            return Err(failure(Reason::Server, None));
+        }
         let fault = *self.fault.lock().unwrap();
         match fault.filter(|fault| (fault.concerns)(&what)) {
             Some(fault) => Err(failure(fault.reason, fault.retry_after)),
@@ -131,27 +187,26 @@ impl Fake {
 }
 
 impl Source for Fake {
-    /// One page, however many transfers there are.
     async fn page(
         &self,
         sender: &SenderId,
         listing: &mut Listing,
-        is_news: &(dyn Fn(&TrackingId) -> bool + Sync),
+        judge: Judge<'_>,
     ) -> Result<Option<Vec<Transfer>>, Failure> {
-        if listing.style().is_none() {
-            listing.begin(Style::Plain, 100);
+        let style = *self.style.lock().unwrap();
+        if listing.style() != Some(style) {
+            listing.begin(style, 100);
         }
-        if listing.next().is_none() {
+        let Some(leaf) = listing.next() else {
             return Ok(None);
-        }
-        let sender = self.ask(sender, What::List).await?;
-        let states = self.states.lock().unwrap();
-        let page = Page {
-            items: 0,
-            transfers: states[sender].iter().map(reading).collect(),
         };
-        let taken = listing.take(Ok(page), is_news);
-        Ok(Some(taken.unwrap()))
+        let sender = self.ask(sender, What::List).await?;
+        let mut page = self.page_of(sender, leaf, style);
+        if self.lost_page.swap(0, Ordering::SeqCst) == usize::try_from(leaf.page).unwrap() {
+            page.transfers.clear();
+            page.items = 0;
+        }
+        Ok(Some(listing.take(Ok(page), judge).unwrap()))
     }
 
     async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Failure> {
@@ -184,6 +239,18 @@ fn reading((id, state): (&TrackingId, &State)) -> Transfer {
         recipients: Some(Vec::new()),
         files: Some(Vec::new()),
         ..Transfer::untold(id.clone())
+    }
+}
+
+/// A reading that leaves nothing to be read singly.
+fn whole(told: (&TrackingId, &State)) -> Transfer {
+    Transfer {
+        warnings: Some(false),
+        eml_creation_failed: Some(false),
+        sender_notification_failed: Some(false),
+        expires_at: Some(Timestamp::MAX),
+        size_bytes: Some(1),
+        ..reading(told)
     }
 }
 
@@ -222,7 +289,7 @@ fn plan(n: usize) -> SenderPlan {
         id: sender_id(n),
         label: n.to_string(),
         scope: Scope {
-            discover: true,
+            discover: Discover::Everything,
             max_age: None,
         },
         intervals: Intervals {
@@ -284,8 +351,11 @@ impl Run {
         let kept = Arc::clone(&observed);
         let drain = tokio::spawn(async move {
             while let Some(observation) = inbox.recv().await {
-                // Only the ends of rounds are looked at, and a week is long.
-                if matches!(observation.finding, Finding::RoundEnded(_)) {
+                // No more is looked at, and a week is long.
+                if matches!(
+                    observation.finding,
+                    Finding::RoundEnded(_) | Finding::Gone(_) | Finding::Listed(_)
+                ) {
                     kept.lock().unwrap().push(observation);
                 }
             }
@@ -318,6 +388,32 @@ impl Run {
             }
         };
         observed.into_iter().filter_map(round).collect()
+    }
+
+    /// What is gone by now.
+    fn take_gone(&self) -> Vec<TrackingId> {
+        let observed = std::mem::take(&mut *self.observed.lock().unwrap());
+        let gone = observed.into_iter().filter_map(|one| match one.finding {
+            Finding::Gone(id) => Some(id),
+            Finding::Seen(_)
+            | Finding::Listed(_)
+            | Finding::Inspected(_)
+            | Finding::RoundEnded(_) => None,
+        });
+        gone.collect()
+    }
+
+    /// How many transfers each listing had that was believed.
+    fn take_listed(&self) -> Vec<usize> {
+        let observed = std::mem::take(&mut *self.observed.lock().unwrap());
+        let listed = observed.into_iter().filter_map(|one| match one.finding {
+            Finding::Listed(ids) => Some(ids.len()),
+            Finding::Seen(_)
+            | Finding::Gone(_)
+            | Finding::Inspected(_)
+            | Finding::RoundEnded(_) => None,
+        });
+        listed.collect()
     }
 
     /// The sum of a family's samples; zero if there are none yet.

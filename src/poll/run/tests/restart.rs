@@ -22,7 +22,7 @@ async fn what_had_ended_is_not_read_again_and_what_ended_meanwhile_is() {
         )
     };
     let known = Known {
-        has_listed: true,
+        listed: plan(0).scope,
         transfers: known.map(before).collect(),
     };
     let fake = Fake::new(vec![states]);

@@ -120,7 +120,7 @@ async fn a_sender_with_nothing_due_has_its_verification_asked_for() {
     let run = Run::start(
         &fake,
         plans(1, |plan| {
-            plan.scope.discover = false;
+            plan.scope = Scope::default();
             plan.named = [id_of("t-0")].into();
         }),
     );
@@ -137,7 +137,7 @@ async fn a_sender_with_nothing_due_has_its_verification_asked_for() {
 async fn a_named_transfer_that_is_not_found_is_asked_for_at_the_interval() {
     let fake = Fake::new(vec![BTreeMap::new()]);
     let named = |plan: &mut SenderPlan| {
-        plan.scope.discover = false;
+        plan.scope = Scope::default();
         plan.named = [id_of("late")].into();
     };
     let run = Run::start(&fake, plans(1, named));

@@ -21,13 +21,13 @@ fn only_reads(what: &What) -> bool {
     matches!(what, What::Inspect(_))
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_minute_of_any_fault_has_more_requests_than_one_of_health() {
+async fn check_every_fault(style: Style) {
     let places: [fn(&What) -> bool; 3] = [|_| true, only_lists, only_reads];
     for interval in [Duration::from_secs(2), MINUTE, Duration::from_mins(10)] {
         for reason in Reason::ALL {
             for concerns in places {
                 let (fake, run) = start(interval);
+                *fake.style.lock().unwrap() = style;
                 let window = MINUTE.max(interval);
                 sleep(window * 2).await;
                 let healthy = busiest(&run.calls_within(window * 8).await, MINUTE);
@@ -45,6 +45,16 @@ async fn no_minute_of_any_fault_has_more_requests_than_one_of_health() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_of_any_fault_has_more_requests_than_one_of_health() {
+    check_every_fault(Style::Plain).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_of_any_fault_has_more_requests_where_transfers_come_in_bulk() {
+    check_every_fault(Style::Bulk).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +173,7 @@ async fn single_failures_do_not_make_a_round_fail_unless_all_did() {
 
     let fake = Fake::new(vec![transfers("t", 3, State::Active)]);
     let named = |plan: &mut SenderPlan| {
-        plan.scope.discover = false;
+        plan.scope = Scope::default();
         plan.named = (0..3).map(|n| id_of(&format!("t-{n}"))).collect();
     };
     let run = Run::start(&fake, plans(1, named));

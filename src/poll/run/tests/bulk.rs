@@ -1,0 +1,133 @@
+//! What is asked of a server that lists whole transfers.
+//!
+//! **Invariants.** No socket.
+
+use super::*;
+
+/// A server that lists in bulk, with one sender's transfers; the newest come
+/// first, so those that are processed do.
+fn server(ended: usize, active: usize) -> Arc<Fake> {
+    let mut states = transfers("b-ended", ended, State::DeletedByAdmin);
+    states.extend(transfers("c-active", active, State::Active));
+    let fake = Fake::new(vec![states]);
+    fake.list_in_bulk();
+    fake
+}
+
+fn reads(calls: &[Call]) -> Vec<&str> {
+    let read = calls.iter().filter_map(|call| match &call.what {
+        What::Inspect(id) => Some(id.as_str()),
+        What::List | What::Verify => None,
+    });
+    read.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_costs_the_pages_of_what_lives() {
+    let fake = server(4500, 500);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    let first = run.calls_within(Duration::from_secs(50)).await;
+    assert!(first.len() <= 51, "{} requests", first.len());
+    let hour = run.calls_within(Duration::from_mins(50)).await;
+    let rounds = run.take_rounds().len();
+    // The newest page, five full ones and the empty one at their end.
+    assert_eq!(hour.len(), (rounds - 1) * 7);
+    let calls = run.calls_within(Duration::from_hours(3)).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    let full = 3 * 51;
+    assert!(calls.len() <= 180 * 7 + full + 7 * 20, "{}", calls.len());
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_what_lives_is_read_once_and_what_is_new_not_at_all() {
+    let fake = server(400, 200);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE * 3).await;
+    fake.set(0, "c-active-7", State::DeletedByExpiration);
+    fake.set(0, "a-new", State::Active);
+    let calls = run.calls_within(MINUTE * 10).await;
+    assert_eq!(reads(&calls), ["c-active-7"]);
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_processed_is_read_by_the_second_until_it_lives() {
+    let fake = server(400, 200);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE * 3).await;
+    fake.set(0, "a-new", State::Processing);
+    let calls = run.calls_within(MINUTE * 2).await;
+    assert!(reads(&calls).len() >= 8, "{:?}", reads(&calls));
+    fake.set(0, "a-new", State::Active);
+    sleep(MINUTE * 2).await;
+    let calls = run.calls_within(MINUTE * 10).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    run.end().await;
+}
+
+/// A listing may take longer than the interval.
+#[tokio::test(start_paused = true)]
+async fn a_slow_listing_makes_nothing_due() {
+    let fake = server(4000, 3000);
+    *fake.latency.lock().unwrap() = Duration::from_secs(5);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    let calls = run.calls_within(Duration::from_hours(3)).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_listing_comes_to_its_end_on_a_server_that_fails_now_and_then() {
+    let fake = server(9900, 60);
+    fake.flaky.store(20, Ordering::SeqCst);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    let calls = run.calls_within(MINUTE * 7).await;
+    assert!(calls.len() <= 106 + 3, "{} requests", calls.len());
+    fake.set(0, "a-new", State::Failed);
+    // What had ended before the first listing is not read, what is new is.
+    fake.list_plainly();
+    let calls = run.calls_within(MINUTE * 3).await;
+    let ended = reads(&calls).into_iter().filter(|id| !id.starts_with('c'));
+    assert_eq!(ended.collect::<Vec<_>>(), ["a-new"]);
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_listing_tells_whole_any_more_is_read_singly() {
+    let fake = server(10, 30);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE * 3).await;
+    fake.list_plainly();
+    sleep(MINUTE * 2).await;
+    let calls = run.calls_within(MINUTE * 10).await;
+    let times = times(&calls);
+    for n in 0..30 {
+        let read = times[&(0, format!("c-active-{n}"))].len();
+        assert!((9..=11).contains(&read), "{read} times");
+    }
+    fake.list_in_bulk();
+    sleep(MINUTE * 2).await;
+    let calls = run.calls_within(MINUTE * 10).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wider_scope_reads_nothing_that_had_ended_before() {
+    let fake = server(300, 3);
+    let named = |plan: &mut SenderPlan| plan.scope = Scope::default();
+    let run = Run::start(&fake, plans(1, named));
+    fake.list_plainly();
+    sleep(MINUTE * 2).await;
+    run.plans.send(plans(1, |_| {})).await.unwrap();
+    let calls = run.calls_within(MINUTE * 3).await;
+    assert!(calls.iter().any(|call| call.what == What::List));
+    let ended = reads(&calls).into_iter().filter(|id| id.starts_with('b'));
+    assert_eq!(ended.count(), 0);
+    run.plans.send(plans(1, named)).await.unwrap();
+    sleep(MINUTE * 2).await;
+    let calls = run.calls_within(MINUTE * 10).await;
+    assert!(calls.iter().all(|call| call.what == What::Verify));
+    run.end().await;
+}

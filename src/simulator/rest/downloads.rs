@@ -1,0 +1,306 @@
+//! The recipient's side: what there is, files, archives, checksums (contract,
+//! section 6).
+//!
+//! **Invariants.** No verification, but the password of the transfer. A file
+//! that leaves counts as one retrieval, in an archive, too.
+
+use std::borrow::Cow;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{
+    call::{check_versions, client_id},
+    refusal::{
+        DELETED_NOW, INTERNAL, LOCKED, NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_PASSWORD, WRONG_PATH,
+        WRONG_VALUE,
+    },
+};
+use crate::simulator::{
+    archive::{self, Entry, Head},
+    asked::Asked,
+    guard::Verdict,
+    letter::{Content, PasswordMode, SimFile},
+    reply::Reply,
+    scan,
+    transfer::{Happening, SimTransfer, Stage, Way},
+    world::World,
+};
+
+/// The algorithm in the spelling of the downloads (contract, section 8, row
+/// 22).
+const ALGORITHM: &str = "SHA-256";
+
+/// The length of a transfer id and of a file id.
+const ID: usize = 10;
+
+/// Larger contents are not made up.
+const MOST_MADE_UP: u64 = 256 * 1024 * 1024;
+
+/// Attachments up to so many megabytes are in the mail itself.
+const THRESHOLD: u64 = 10;
+
+/// What an open transfer is to its recipient: position of the transfer, and of
+/// the recipient in it.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    position: usize,
+    recipient: usize,
+}
+
+/// Answers below `/api/transfers`.
+pub(super) fn route(world: &mut World, asked: &Asked, rest: &[&str]) -> Result<Reply, Refusal> {
+    check_versions(world, asked)?;
+    client_id(asked)?;
+    let [id, below @ ..] = rest else {
+        return Err(NO_ENDPOINT);
+    };
+    if asked.method != hyper::Method::GET {
+        return Err(NO_ENDPOINT);
+    }
+    let open = open(world, asked, id)?;
+    match below {
+        [] => info(world, open),
+        ["files"] => files(world, asked, open),
+        ["zip"] | ["files", "zip"] => zip(world, asked, open),
+        ["eml"] | ["files", "eml"] => eml(world, asked, open),
+        ["checksums"] => checksums(world, open),
+        ["files", file] => one(world, open, file),
+        _ => Err(NO_ENDPOINT),
+    }
+}
+
+/// Opens the transfer for the recipient with this id and the right password.
+fn open(world: &mut World, asked: &Asked, id: &str) -> Result<Open, Refusal> {
+    check_id(id)?;
+    let (position, recipient) = world.index.recipient(id).ok_or(NO_ENTITY)?;
+    let transfer = world.transfers.get(position).ok_or(NO_ENTITY)?;
+    let now = world.now();
+    if transfer.stage != Stage::Active || transfer.expires_at <= now {
+        return Err(NO_ENTITY);
+    }
+    if world.guard.is_locked(id, now) {
+        return Err(LOCKED);
+    }
+    let password = password_of(asked).ok_or(WRONG_PASSWORD)?;
+    let own = transfer.recipients.get(recipient).ok_or(NO_ENTITY)?;
+    let expected = match transfer.letter.mode {
+        PasswordMode::Unasked => Some(&own.password),
+        PasswordMode::Generated | PasswordMode::Manual => transfer.letter.password.as_ref(),
+    };
+    if expected == Some(&password) {
+        world.guard.right(id);
+        return Ok(Open {
+            position,
+            recipient,
+        });
+    }
+    match world.guard.wrong(id, world.policy.protection, now) {
+        Verdict::Wrong => Err(WRONG_PASSWORD),
+        Verdict::Locked => Err(LOCKED),
+        Verdict::Deleted => {
+            let deleted = Happening::Entered(Stage::DeletedBySecurity);
+            drop(world.happen(position, &deleted, now));
+            Err(DELETED_NOW)
+        }
+    }
+}
+
+/// The password: URL-encoded in the header, a parameter else.
+fn password_of(asked: &Asked) -> Option<String> {
+    let header = asked
+        .header("x-cs-password")
+        .filter(|text| !text.is_empty());
+    let header = header.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+    header.or_else(|| asked.query("password"))
+}
+
+fn check_id(id: &str) -> Result<(), Refusal> {
+    let is_good = id.len() == ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_good.then_some(()).ok_or(WRONG_PATH)
+}
+
+fn info(world: &World, open: Open) -> Result<Reply, Refusal> {
+    let size: u64 = kept(world, open)?.iter().map(|(_, file)| file.size).sum();
+    Ok(Reply::data(
+        &json!({"checksumAlgorithm": ALGORITHM, "totalSize": size}),
+    ))
+}
+
+fn files(world: &World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
+    let id = transfer(world, open)?.recipients.get(open.recipient);
+    let id = &id.ok_or(NO_ENTITY)?.id;
+    let query = twins(asked);
+    let told = kept(world, open)?.into_iter().map(|(_, file)| {
+        Ok(json!({
+            "id": file.id,
+            "fileName": file.name,
+            "size": file.size,
+            "checksum": checksum(file)?,
+            "href": format!("/api/transfers/{id}/files/{}?{query}", file.id),
+        }))
+    });
+    let told = told.collect::<Result<Vec<Value>, Refusal>>()?;
+    Ok(Reply::data(&json!(told)))
+}
+
+/// The general parameters and the password as a query: who follows the link
+/// sends no header (contract 1.1).
+fn twins(asked: &Asked) -> String {
+    let parameter = |(header, twin): (&str, &'static str)| {
+        let value = if twin == "password" {
+            password_of(asked)
+        } else {
+            asked.parameter(header, twin)
+        };
+        let value = utf8_percent_encode(&value?, NON_ALPHANUMERIC).to_string();
+        Some(format!("{twin}={value}"))
+    };
+    let parameters = [
+        ("x-cs-majorapiversion", "major-api-version"),
+        ("x-cs-minimumminorapiversion", "minimum-minor-api-version"),
+        ("x-cs-productkey", "product-key"),
+        ("x-cs-clientid", "client-id"),
+        ("x-cs-password", "password"),
+    ];
+    let twins: Vec<_> = parameters.into_iter().filter_map(parameter).collect();
+    twins.join("&")
+}
+
+fn one(world: &mut World, open: Open, id: &str) -> Result<Reply, Refusal> {
+    check_id(id)?;
+    let kept = kept(world, open)?;
+    let (place, file) = kept
+        .iter()
+        .find(|(_, file)| file.id == id)
+        .ok_or(NO_ENTITY)?;
+    let (place, name, content) = (*place, file.name.clone(), content(file)?.into_owned());
+    retrieve(world, open, &[place]);
+    Ok(bytes("application/octet-stream", &name, content))
+}
+
+fn zip(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
+    let files: Vec<_> = kept(world, open)?
+        .into_iter()
+        .filter(|(_, file)| is_wanted(asked, file))
+        .collect();
+    let mut contents = Vec::new();
+    for (_, file) in &files {
+        contents.push((file.name.as_str(), content(file)?));
+    }
+    if asked.query("include-checksum-file").as_deref() == Some("true") {
+        let sums = csv(files.iter().map(|(_, file)| *file))?.into_bytes();
+        contents.push(("checksums.csv", Cow::Owned(sums)));
+    }
+    let entries: Vec<Entry<'_>> = contents.iter().map(|(n, c)| (*n, c.as_ref())).collect();
+    let archive = archive::zip(&entries).ok_or(INTERNAL)?;
+    let places: Vec<_> = files.iter().map(|(place, _)| *place).collect();
+    retrieve(world, open, &places);
+    Ok(bytes("application/zip", "transfer.zip", archive))
+}
+
+/// Whether `customized-files-ids` leaves the file in.
+fn is_wanted(asked: &Asked, file: &SimFile) -> bool {
+    let Some(ids) = asked.query("customized-files-ids") else {
+        return true;
+    };
+    let is_named = ids.split(',').any(|id| id.trim() == file.id);
+    let includes = asked.query("is-customized-files-ids-include");
+    is_named == (includes.as_deref() != Some("false"))
+}
+
+fn eml(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
+    let threshold = match asked.query("threshold") {
+        None => THRESHOLD,
+        Some(text) => text.parse().map_err(|_| WRONG_VALUE)?,
+    };
+    let most = threshold.saturating_mul(1024 * 1024);
+    let files = kept(world, open)?;
+    let (inside, beside): (Vec<_>, Vec<_>) = files.iter().partition(|(_, file)| file.size <= most);
+    let mut contents = Vec::new();
+    for (_, file) in &inside {
+        contents.push((file.name.as_str(), content(file)?));
+    }
+    let entries: Vec<Entry<'_>> = contents.iter().map(|(n, c)| (*n, c.as_ref())).collect();
+    let transfer = transfer(world, open)?;
+    let missing = beside
+        .iter()
+        .map(|(_, file)| format!("<p>{}</p>", file.name));
+    let body = transfer.letter.body.clone().unwrap_or_default() + &missing.collect::<String>();
+    let to = transfer.recipients.get(open.recipient).ok_or(NO_ENTITY)?;
+    let head = Head {
+        from: world
+            .senders
+            .get(transfer.sender)
+            .map_or("", String::as_str),
+        to: &to.mail,
+        subject: transfer.letter.subject.as_deref().unwrap_or_default(),
+        body: &body,
+    };
+    let mail = archive::eml(&head, &entries);
+    let places: Vec<_> = inside.iter().map(|(place, _)| *place).collect();
+    retrieve(world, open, &places);
+    Ok(bytes("application/octet-stream", "transfer.eml", mail))
+}
+
+fn checksums(world: &World, open: Open) -> Result<Reply, Refusal> {
+    let files = kept(world, open)?;
+    let text = csv(files.into_iter().map(|(_, file)| file))?;
+    Ok(bytes("text/csv", "checksums.csv", text.into_bytes()))
+}
+
+fn csv<'a>(files: impl Iterator<Item = &'a SimFile>) -> Result<String, Refusal> {
+    let line = |file: &SimFile| {
+        let name = file.name.replace('"', "\"\"");
+        Ok(format!("\"{name}\",{ALGORITHM},{}\r\n", checksum(file)?))
+    };
+    files.map(line).collect()
+}
+
+fn transfer(world: &World, open: Open) -> Result<&SimTransfer, Refusal> {
+    world.transfers.get(open.position).ok_or(NO_ENTITY)
+}
+
+/// The files that were not removed, each with its place.
+fn kept(world: &World, open: Open) -> Result<Vec<(usize, &SimFile)>, Refusal> {
+    let files = transfer(world, open)?.files.iter().enumerate();
+    Ok(files.filter(|(_, file)| file.removed.is_none()).collect())
+}
+
+fn content(file: &SimFile) -> Result<Cow<'_, [u8]>, Refusal> {
+    match &file.content {
+        Content::Uploaded(bytes) => Ok(Cow::Borrowed(bytes)),
+        Content::Awaited => Err(NO_ENTITY),
+        Content::MadeUp if file.size > MOST_MADE_UP => Err(INTERNAL),
+        Content::MadeUp => {
+            let size = usize::try_from(file.size).map_err(|_| INTERNAL)?;
+            Ok(Cow::Owned(file.id.bytes().cycle().take(size).collect()))
+        }
+    }
+}
+
+fn checksum(file: &SimFile) -> Result<String, Refusal> {
+    scan::checksum(ALGORITHM, &content(file)?).ok_or(INTERNAL)
+}
+
+fn retrieve(world: &mut World, open: Open, files: &[usize]) {
+    let now = world.now();
+    for file in files {
+        let happening = Happening::Retrieved {
+            recipient: open.recipient,
+            file: *file,
+            way: Way::Downloaded,
+        };
+        drop(world.happen(open.position, &happening, now));
+    }
+}
+
+fn bytes(content_type: &'static str, name: &str, body: Vec<u8>) -> Reply {
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    let mut reply = Reply::empty(200);
+    reply.content_type = content_type;
+    reply.body = body;
+    let disposition = format!("attachment; filename*=UTF-8''{name}");
+    reply.headers.push(("content-disposition", disposition));
+    reply
+}
