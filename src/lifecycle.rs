@@ -144,6 +144,16 @@ pub fn feed_watchdog() {
     tell_manager(NotifyState::Watchdog);
 }
 
+/// Whether there is a service manager to be told of things.
+pub fn has_manager() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Tells the service manager in one line how things are.
+pub fn tell_status(line: &str) {
+    tell_manager(NotifyState::Status(line));
+}
+
 /// Without `$NOTIFY_SOCKET` nobody listens, and that is no fault.
 fn tell_manager(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {

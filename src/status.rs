@@ -1,4 +1,4 @@
-//! What the landing page shows of the senders.
+//! What the landing page and the service manager are shown of the senders.
 //!
 //! **Invariants.** No address of a recipient, no secret; written by one task
 //! and read without a lock.
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 /// The state of every sender.
 #[derive(Debug, Clone, Default)]
@@ -36,18 +37,36 @@ pub struct SenderStatus {
     pub states: Vec<(&'static str, u64)>,
 }
 
+impl Status {
+    /// In one line: how many senders are up.
+    pub fn summary(&self) -> String {
+        let up = self.senders.iter().filter(|sender| sender.up == Some(true));
+        let all = self.senders.len();
+        format!("{} of {all} senders up", up.count())
+    }
+}
+
 /// Where the newest status hangs.
 #[derive(Debug, Default)]
-pub struct Board(ArcSwap<Status>);
+pub struct Board {
+    newest: ArcSwap<Status>,
+    news: Notify,
+}
 
 impl Board {
     /// Hangs a newer status.
     pub fn put(&self, status: Status) {
-        self.0.store(Arc::new(status));
+        self.newest.store(Arc::new(status));
+        self.news.notify_one();
     }
 
     /// The newest status.
     pub fn read(&self) -> Arc<Status> {
-        self.0.load_full()
+        self.newest.load_full()
+    }
+
+    /// Waits until a newer status hangs than at the last wait; for one reader.
+    pub async fn changed(&self) {
+        self.news.notified().await;
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode, sync::Arc}
 use anyhow::Context;
 use serde_json::json;
 
-use super::{bind, in_runtime, say, start, url_of};
+use super::{announce, bind, front::Front, in_runtime, say, start, url_of};
 use crate::{
     clock::Clock,
     config::Config,
@@ -120,7 +120,9 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        start(&mut tasks, &Arc::new(config), listeners, "/metrics")?;
+        announce(&listeners);
+        let outside = (Front::default(), listeners);
+        start(&mut tasks, &Arc::new(config), outside, "/metrics")?;
         say(&invitation);
         let ended = tasks.run().await;
         state

@@ -5,6 +5,8 @@
 //! asked before the whole configuration is good.
 
 mod demo;
+mod front;
+mod healthcheck;
 mod names;
 mod parts;
 mod state;
@@ -23,24 +25,29 @@ use rand::{
     SeedableRng,
     rngs::{StdRng, SysRng},
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use front::Front;
 use names::Door;
 
 pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
+pub use healthcheck::{Target, healthcheck};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};
 
 use crate::{
     bookkeeper::{self, Vault},
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, Problem},
     cryptshare::BuildError,
     ledger::{IfMissing, Ledger, Store, StoreError},
     lifecycle::{self, Supervisor},
-    logging, metrics, net,
+    logging, metrics,
+    net::{self, Listener, Passed},
     poll::{self, Pulse},
     process,
+    status::Board,
     telemetry::Telemetry,
     watch::{Names, Watch},
     web,
@@ -50,7 +57,7 @@ use crate::{
 pub const EXIT_CONFIG: u8 = 3;
 
 /// Exit code when the command line is wrong.
-const EXIT_USAGE: u8 = 2;
+pub const EXIT_USAGE: u8 = 2;
 
 /// Exit code when the process could not start or crashed.
 pub const EXIT_CRASH: u8 = 1;
@@ -64,12 +71,23 @@ const INBOX: usize = 1024;
 pub struct RunOptions {
     /// The configuration file.
     pub config_file: PathBuf,
+    /// The web configuration.
+    pub web_config_file: Option<PathBuf>,
     /// Where to listen.
-    pub listen: Vec<String>,
+    pub listen: Listen,
     /// The path of the metrics.
     pub telemetry_path: String,
     /// How to log.
     pub log: logging::Settings,
+}
+
+/// Where to listen.
+#[derive(Debug)]
+pub enum Listen {
+    /// On these addresses.
+    At(Vec<String>),
+    /// On the sockets that systemd has bound.
+    Systemd,
 }
 
 /// Runs the exporter until it is told to stop.
@@ -82,11 +100,28 @@ pub fn run(options: &RunOptions) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(file = %options.config_file.display(), %warning, "odd configuration");
     }
+    // While there is one thread only, for they are taken from the environment.
+    let passed = match options.listen {
+        Listen::At(_) => None,
+        Listen::Systemd => Some(Passed::take()),
+    };
     in_runtime(async {
         let mut tasks = Supervisor::new()?;
-        let listeners = bind(&options.listen).await?;
+        let front = Front::open(options.web_config_file.as_deref())?;
+        let listeners = match (&options.listen, passed) {
+            (Listen::At(addresses), _) => bind(addresses).await?,
+            (Listen::Systemd, passed) => {
+                passed.transpose()?.map_or(Ok(Vec::new()), Passed::listen)?
+            }
+        };
+        announce(&listeners);
         let config = Arc::new(config);
-        start(&mut tasks, &config, listeners, &options.telemetry_path)?;
+        start(
+            &mut tasks,
+            &config,
+            (front, listeners),
+            &options.telemetry_path,
+        )?;
         Ok(tasks.run().await)
     })
 }
@@ -106,6 +141,20 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
 pub fn rehearse(config: &Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::new().context("failed to register the own metrics")?;
     parts::clients(config, Clock::System, &telemetry).map(drop)
+}
+
+/// What the web configuration says in short, and what is odd about it.
+///
+/// # Errors
+/// With all of its problems.
+pub fn check_web(file: &Path) -> anyhow::Result<(String, Vec<Problem>)> {
+    let config = front::check(file)?;
+    let tls = match &config.tls {
+        Some(_) => "on",
+        None => "off",
+    };
+    let summary = format!("TLS: {tls}, users: {}", config.users.len());
+    Ok((summary, config.warnings))
 }
 
 /// Prints the catalog of metrics.
@@ -128,22 +177,25 @@ pub enum CatalogFormat {
 }
 
 /// Listens on every address.
-async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+async fn bind(addresses: &[String]) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        let listener = net::bind(address).await?;
-        let address = listener.local_addr()?;
-        tracing::info!(%address, "listening");
-        listeners.push(listener);
+        listeners.push(net::bind(address).await?);
     }
     Ok(listeners)
+}
+
+fn announce(listeners: &[Listener]) {
+    for listener in listeners {
+        tracing::info!(address = %listener, "listening");
+    }
 }
 
 /// Builds every part and hands it to the supervisor.
 fn start(
     tasks: &mut Supervisor,
     config: &Arc<Config>,
-    listeners: Vec<TcpListener>,
+    (front, listeners): (Front, Vec<Listener>),
     telemetry_path: &str,
 ) -> anyhow::Result<()> {
     let clock = Clock::System;
@@ -176,9 +228,31 @@ fn start(
     let books = bookkeeper::run((ledger, vault), view, inlets, outlets, clock);
     tasks.spawn("bookkeeper", books);
     names::spawn(tasks, (watch, door));
+    if lifecycle::has_manager() {
+        let board = Arc::clone(&routes.board);
+        tasks.spawn("status", tell_status(board, tasks.stop()));
+    }
     routes.ready.store(true, Ordering::Release);
-    tasks.spawn("web", web::serve(listeners, routes, tasks.stop()));
+    let (entrances, gate) = (front.entrances(listeners), front.gate());
+    tasks.spawn("web", web::serve(entrances, routes, gate, tasks.stop()));
+    front.spawn(tasks);
     Ok(())
+}
+
+/// Tells the service manager how many senders are up, whenever that changes.
+async fn tell_status(board: Arc<Board>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut told = String::new();
+    loop {
+        tokio::select! {
+            () = board.changed() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+        let summary = board.read().summary();
+        if summary != told {
+            lifecycle::tell_status(&summary);
+            told = summary;
+        }
+    }
 }
 
 /// The ledger of an earlier life, or an empty one, and where it is kept.
@@ -237,7 +311,7 @@ pub fn complain(problem: &dyn std::fmt::Display) {
 }
 
 /// Where the exporter listens once `listeners` are bound, for people.
-fn url_of(listeners: &[TcpListener]) -> String {
-    let first = listeners.first().and_then(|l| l.local_addr().ok());
+fn url_of(listeners: &[Listener]) -> String {
+    let first = listeners.first().and_then(Listener::address);
     first.map_or_else(String::new, |address| format!("http://{address}"))
 }

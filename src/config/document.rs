@@ -307,12 +307,7 @@ impl<'a> Table<'a> {
                 line: self.lines.at(span.start),
                 key: self.dotted(name),
             };
-            let near = self.known.iter().min_by_key(|known| distance(name, known));
-            let near = near.filter(|known| distance(name, known) <= 2 + name.len() / 4);
-            let remedy = match near {
-                Some(known) => format!("did you mean \"{known}\"?"),
-                None => format!("the keys here are {}", self.known.join(", ")),
-            };
+            let remedy = instead_of(name, &self.known);
             self.problems.add(place.problem("unknown key", remedy));
         }
     }
@@ -331,6 +326,16 @@ impl<'a> Table<'a> {
         self.problems
             .add(place.problem(wrong, format!("write {expected}")));
         None
+    }
+}
+
+/// What to write in place of a key that is not `known`.
+pub(super) fn instead_of(name: &str, known: &[&str]) -> String {
+    let near = known.iter().min_by_key(|known| distance(name, known));
+    let near = near.filter(|known| distance(name, known) <= 2 + name.len() / 4);
+    match near {
+        Some(known) => format!("did you mean \"{known}\"?"),
+        None => format!("the keys here are {}", known.join(", ")),
     }
 }
 

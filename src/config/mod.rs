@@ -8,6 +8,7 @@ mod document;
 mod problem;
 mod sections;
 mod values;
+pub mod web;
 
 use std::{
     fmt, io,
@@ -223,7 +224,14 @@ pub enum RecipientLabels {
 #[derive(Debug)]
 pub enum Error {
     /// The file could not be read.
-    Unreadable(PathBuf, io::Error),
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The flag that names it.
+        flag: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
     /// The file has problems.
     Wrong {
         /// The file.
@@ -242,7 +250,7 @@ impl Config {
     /// If it cannot be read, or with all of its problems.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::Unreadable(path.to_owned(), error))?;
+            .map_err(|source| Error::unreadable(path, "--config.file", source))?;
         Self::parse(&text, path)
     }
 
@@ -260,15 +268,27 @@ impl Config {
     }
 }
 
+impl Error {
+    fn unreadable(path: &Path, flag: &'static str, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            flag,
+            source,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) if error.kind() == io::ErrorKind::InvalidData => {
+            Self::Unreadable { path, source, .. }
+                if source.kind() == io::ErrorKind::InvalidData =>
+            {
                 write!(f, "{}: is not text; write it in UTF-8", path.display())
             }
-            Self::Unreadable(path, error) => write!(
+            Self::Unreadable { path, flag, source } => write!(
                 f,
-                "{}: cannot be read ({error}); name the file with --config.file",
+                "{}: cannot be read ({source}); name the file with {flag}",
                 path.display()
             ),
             Self::Wrong {

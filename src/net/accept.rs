@@ -4,31 +4,32 @@
 //! byte is read; the loop pauses when the system has no more descriptors
 //! instead of spinning.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use socket2::SockRef;
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
+use rustls::ServerConfig;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     task::JoinSet,
     time::{Instant, interval, sleep, sleep_until},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Body,
+    Body, Listener, Tls,
+    listen::Accepted,
+    multiplex,
     places::{Places, Seat},
     stream::{Stream, Wire},
+    tls::H2,
 };
 
 /// The largest head of a request, which is also the largest buffer that a
 /// connection has; ten times what a browser sends.
-const HEAD_BYTES: usize = 16 * 1024;
-
-/// What the system may hold of an answer that it cannot send yet. By default
-/// that is megabytes, and a slow reader would not be noticed for minutes.
-const UNSENT_BYTES: u32 = 64 * 1024;
+pub(super) const HEAD_BYTES: usize = 16 * 1024;
 
 /// How long the loop pauses when the system refuses a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,10 +41,31 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// How often is looked for who is slow after `stop`.
 const LAST_LOOKS: Duration = Duration::from_millis(100);
 
-/// Serves `answer` on `listener` until `stop`, then lets the requests under
-/// way finish. Several listeners may share `places`.
+/// What a TLS session may hold of an answer that the system does not take yet.
+const SEALED_BYTES: usize = 32 * 1024;
+
+/// Where connections come from, and what is spoken on them.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The socket.
+    pub listener: Listener,
+    /// TLS, or HTTP as it is.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl From<TcpListener> for Entrance {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            listener: socket.into(),
+            tls: None,
+        }
+    }
+}
+
+/// Serves `answer` at `entrance` until `stop`, then lets the requests under way
+/// finish. Several entrances may share `places`.
 pub async fn serve<F, R>(
-    listener: TcpListener,
+    entrance: impl Into<Entrance>,
     places: Arc<Places>,
     stop: CancellationToken,
     answer: F,
@@ -51,6 +73,7 @@ pub async fn serve<F, R>(
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
+    let Entrance { listener, tls } = entrance.into();
     let mut connections = JoinSet::new();
     loop {
         let newcomer = async {
@@ -61,7 +84,8 @@ pub async fn serve<F, R>(
             newcomer = newcomer => newcomer,
             () = stop.cancelled() => break,
         };
-        connections.spawn(converse(wire, seat, stop.clone(), answer.clone()));
+        let tls = tls.as_ref().map(|tls| tls.newest());
+        connections.spawn(converse((wire, tls), seat, stop.clone(), answer.clone()));
         while let Some(ended) = connections.try_join_next() {
             unwind(ended);
         }
@@ -71,14 +95,10 @@ pub async fn serve<F, R>(
 }
 
 /// The next connection that the system gives us.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &Listener) -> Accepted {
     loop {
         match listener.accept().await {
-            Ok((wire, _)) => {
-                // It fails if the peer is gone already, and reading tells so.
-                drop(tune(&wire));
-                return wire;
-            }
+            Ok(wire) => return wire,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(PAUSE).await;
@@ -87,17 +107,42 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-fn tune(wire: &TcpStream) -> io::Result<()> {
-    // The parts of a body are written one by one; the last must not wait for
-    // the peer to acknowledge the others.
-    wire.set_nodelay(true)?;
-    SockRef::from(wire).set_tcp_notsent_lowat(UNSENT_BYTES)
+/// Answers the requests that come over `wire`, inside of `tls` if there is one.
+pub(super) async fn converse<W, F, R>(
+    (wire, tls): (W, Option<Arc<ServerConfig>>),
+    seat: Arc<Seat>,
+    stop: CancellationToken,
+    answer: F,
+) where
+    W: Wire + 'static,
+    F: Fn(Request<Incoming>) -> R,
+    R: Future<Output = Response<Body>> + Send + 'static,
+{
+    let stream = Stream::new(wire, Arc::clone(&seat));
+    let Some(tls) = tls else {
+        return speak(stream, seat, stop, answer).await;
+    };
+    // The deadlines lie below, so a handshake is the beginning of a request.
+    let handshake = TlsAcceptor::from(tls).accept_with(stream, |session| {
+        session.set_buffer_limit(Some(SEALED_BYTES));
+    });
+    tokio::select! {
+        shaken = handshake => match shaken {
+            Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(H2) => {
+                multiplex::speak(stream, seat, stop, answer).await;
+            }
+            Ok(stream) => speak(stream, seat, stop, answer).await,
+            Err(error) => tracing::debug!(%error, "a handshake broke off"),
+        },
+        () = seat.until_cut() => {}
+        () = stop.cancelled() => {}
+    }
 }
 
-/// Answers the requests that come over `wire`.
-pub(super) async fn converse<W, F, R>(wire: W, seat: Arc<Seat>, stop: CancellationToken, answer: F)
+/// Answers the requests that come over `stream` by HTTP/1.1.
+async fn speak<S, F, R>(stream: S, seat: Arc<Seat>, stop: CancellationToken, answer: F)
 where
-    W: Wire + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Response<Body>>,
 {
@@ -109,8 +154,17 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let stream = TokioIo::new(Stream::new(wire, Arc::clone(&seat)));
-    let mut connection = pin!(protocol().serve_connection(stream, service));
+    let connection = protocol().serve_connection(TokioIo::new(stream), service);
+    follow(connection, &seat, stop).await;
+}
+
+/// Lets a connection come to its end; after `stop` that is the end of what is
+/// under way.
+pub(super) async fn follow<C>(connection: C, seat: &Seat, stop: CancellationToken)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = seat.until_cut() => return,
@@ -156,7 +210,7 @@ pub(super) async fn part(mut connections: JoinSet<()>, places: &Places) {
 }
 
 /// A panic while answering is a fault of ours: it ends the process by name.
-fn unwind(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn unwind(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && let Ok(panic) = error.try_into_panic()
     {

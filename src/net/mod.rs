@@ -1,5 +1,5 @@
-//! Sockets: listeners, the loop that accepts connections, and the limits that
-//! keep one peer from harming another.
+//! Sockets: listeners, the loop that accepts connections, TLS on them, and the
+//! limits that keep one peer from harming another.
 //!
 //! **Invariants.** Knows nothing of what is served. No connection and no error
 //! of one can end the loop; only `stop` can. Connections, memory and the time
@@ -7,14 +7,18 @@
 
 pub mod accept;
 pub mod body;
+mod clients;
 pub mod listen;
+mod multiplex;
 mod patience;
 #[cfg(test)]
 mod peers;
 pub mod places;
 mod stream;
+pub mod tls;
 
-pub use accept::serve;
+pub use accept::{Entrance, serve};
 pub use body::{Body, body};
-pub use listen::{ListenError, bind};
+pub use listen::{ListenError, Listener, Passed, bind};
 pub use places::Places;
+pub use tls::{ClientSettings, Tls, TlsError, TlsSettings};

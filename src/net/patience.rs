@@ -4,6 +4,12 @@
 //! and between requests a connection may rest for a while. So nobody holds a
 //! place for ever by sending or taking one byte now and then.
 //!
+//! In HTTP/2 requests stand beside each other, and bytes that come need not be
+//! a request. There the first request has its deadline as ever; later ones need
+//! none, for without one a connection rests and its time runs out. Each answer
+//! must be taken at the least pace by itself: what is taken of another, or of
+//! what only keeps the connection going, does not count.
+//!
 //! **Invariants.** Pure: instants go in, deadlines come out. Whenever the peer
 //! is waited for there is a deadline, and when we are at work there is none.
 
@@ -58,6 +64,17 @@ pub(super) struct Patience {
     /// The beginning of the present step of the answer, and what was taken of
     /// it.
     step: Option<(Instant, usize)>,
+    /// What HTTP/2 has under way, once that is spoken.
+    lanes: Option<Vec<Lane>>,
+}
+
+/// One request of HTTP/2 and its answer.
+#[derive(Debug)]
+struct Lane {
+    id: u64,
+    /// Since when the peer keeps us waiting to take more of the answer; none
+    /// while we are at work on it.
+    since: Option<Instant>,
 }
 
 impl Patience {
@@ -72,21 +89,83 @@ impl Patience {
             reading: None,
             writing: None,
             step: None,
+            lanes: None,
         }
+    }
+
+    /// From now on HTTP/2 is spoken.
+    pub(super) fn multiplex(&mut self) {
+        self.lanes = Some(Vec::new());
+    }
+
+    /// A request of HTTP/2 has come whole; the answer is by what it is known.
+    pub(super) fn enter_lane(&mut self) -> u64 {
+        let lanes = self.lanes.get_or_insert_default();
+        let id = lanes.last().map_or(0, |lane| lane.id.wrapping_add(1));
+        lanes.push(Lane { id, since: None });
+        id
+    }
+
+    /// The answer is there, or a step of it was taken.
+    pub(super) fn move_lane(&mut self, id: u64, now: Instant) {
+        let mut lanes = self.lanes.iter_mut().flatten();
+        if let Some(lane) = lanes.find(|lane| lane.id == id) {
+            lane.since = Some(now);
+        }
+    }
+
+    /// Nothing is left of a request and its answer.
+    pub(super) fn leave_lane(&mut self, id: u64) {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.retain(|lane| lane.id != id);
+        }
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        if let Stage::Closing { .. } = self.stage {
+            return;
+        }
+        self.reading = None;
+        self.stage = Stage::Rest {
+            since: None,
+            at_most: REST,
+        };
+    }
+
+    /// Since when the slowest answer of HTTP/2 waits to be taken.
+    fn slowest_lane(&self) -> Option<Instant> {
+        let lanes = self.lanes.iter().flatten();
+        lanes.filter_map(|lane| lane.since).min()
+    }
+
+    fn is_at_work(&self) -> bool {
+        let mut lanes = self.lanes.iter().flatten();
+        lanes.any(|lane| lane.since.is_none())
     }
 
     /// Since when the peer keeps us waiting; none while we are at work.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.writing.or(self.reading)
+        self.writing_since().or(self.reading)
     }
 
     /// Since when the peer keeps us waiting to take its answer.
     pub(super) fn writing_since(&self) -> Option<Instant> {
-        self.writing
+        self.slowest_lane().or(self.writing)
     }
 
     /// There is nothing to read yet; the answer is when to give up.
     pub(super) fn wants_bytes(&mut self, now: Instant) -> Instant {
+        if self.lanes.is_some() {
+            // Who reads little also sends little: both waits are one.
+            if let Some(since) = self.writing_since() {
+                return since + STEP_TIME;
+            }
+            if self.is_at_work() {
+                self.reading = None;
+                return now + REST;
+            }
+        }
         let (since, at_most) = match &mut self.stage {
             Stage::Rest { since, at_most } => (*since.get_or_insert(now), *at_most),
             Stage::Request { since } => (*since, REQUEST),
@@ -101,7 +180,9 @@ impl Patience {
     /// Bytes came.
     pub(super) fn got_bytes(&mut self, now: Instant) {
         self.reading = None;
-        if let Stage::Rest { .. } = self.stage {
+        if let Stage::Rest { .. } = self.stage
+            && self.lanes.is_none()
+        {
             self.stage = Stage::Request { since: now };
         }
     }
@@ -114,6 +195,7 @@ impl Patience {
     /// Nothing can be written yet; the answer is when to give up.
     pub(super) fn wants_room(&mut self, now: Instant) -> Instant {
         let (since, _) = *self.step.get_or_insert((now, 0));
+        let since = self.slowest_lane().map_or(since, |lane| lane.min(since));
         self.writing = Some(since);
         since + STEP_TIME
     }
@@ -132,11 +214,7 @@ impl Patience {
         self.writing = None;
         self.step = None;
         if let Stage::Answer = self.stage {
-            self.reading = None;
-            self.stage = Stage::Rest {
-                since: None,
-                at_most: REST,
-            };
+            self.rest();
         }
     }
 

@@ -84,7 +84,7 @@ impl Server {
     async fn peer_over(&mut self, bytes: usize) -> DuplexStream {
         let (peer, wire) = duplex(bytes);
         let seat = self.places.take().await;
-        let conversation = converse(wire, seat, self.stop.clone(), answer);
+        let conversation = converse((wire, None), seat, self.stop.clone(), answer);
         self.conversations.spawn(conversation);
         peer
     }
@@ -458,7 +458,7 @@ async fn a_shared_page_is_written_from_where_it_lies() {
         async { Response::new(body(parts)) }
     };
     let seat = Places::new(1).take().await;
-    converse(wire, seat, CancellationToken::new(), answer).await;
+    converse((wire, None), seat, CancellationToken::new(), answer).await;
     let written = written.lock().unwrap();
     assert!(written.contains(&place));
     assert_eq!(written.last().unwrap().1, 3);

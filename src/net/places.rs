@@ -22,8 +22,8 @@ use super::patience::Patience;
 /// server: the runtime, listeners, files, name look-ups.
 const RESERVED: u64 = 128;
 
-/// More than a handful of scrapers is unusual; at about 25 KiB each this many
-/// connections cost some 13 MiB.
+/// More than a handful of scrapers is unusual; at about 25 KiB each, or 32 KiB
+/// over TLS, this many connections cost some 16 MiB.
 const MOST: usize = 512;
 
 /// So few that a scrape still finds a place where descriptors are scarce.
@@ -155,6 +155,19 @@ impl Seat {
     /// What the connection waits for.
     pub(super) fn patience(&self) -> MutexGuard<'_, Patience> {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the answer of a lane is there, or a step of it was taken.
+    pub(super) fn move_lane(&self, id: u64) {
+        let is_news = {
+            let mut patience = self.patience();
+            let is_news = patience.writing_since().is_none();
+            patience.move_lane(id, Instant::now());
+            is_news
+        };
+        if is_news {
+            self.places.bound_slow_readers();
+        }
     }
 
     /// Notes that nothing can be written now; the answer is when to give up.

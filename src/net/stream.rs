@@ -13,9 +13,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_util::either::Either;
 
 use super::places::Seat;
 
@@ -34,6 +35,21 @@ impl Wire for TcpStream {
     fn forget_unsent(&self) {
         // It fails only on a socket that has nothing to forget.
         drop(self.set_zero_linger());
+    }
+}
+
+impl Wire for UnixStream {
+    fn forget_unsent(&self) {
+        // What the peer does not take is gone with the socket.
+    }
+}
+
+impl<L: Wire, R: Wire> Wire for Either<L, R> {
+    fn forget_unsent(&self) {
+        match self {
+            Self::Left(wire) => wire.forget_unsent(),
+            Self::Right(wire) => wire.forget_unsent(),
+        }
     }
 }
 

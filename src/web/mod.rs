@@ -1,41 +1,46 @@
 //! SERVE: `/metrics`, the health paths and the page at `/`.
 //!
-//! **Invariants.** A request waits for nothing but its own socket: what it
-//! shows is already there. No request changes anything.
+//! **Invariants.** A request waits for nothing but its own socket, and the first
+//! one with a password for its verification: what it shows is already there. No
+//! request changes anything.
 
+mod gate;
 mod landing;
 mod routes;
+mod users;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hyper::{Request, body::Incoming};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use gate::{Gate, GateSettings, Rate};
 pub use routes::Routes;
 
-use crate::net::{self, Places};
+use crate::net::{self, Entrance, Places};
 
-/// Serves `routes` on every listener until `stop`.
+/// Serves `routes` at every entrance until `stop`, to whom the newest `gate`
+/// lets in.
 ///
 /// # Errors
 /// Never; a panic while answering is passed on.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    entrances: Vec<Entrance>,
     routes: Routes,
+    gate: Arc<ArcSwap<Gate>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let places = Places::of_process();
     let mut loops = tokio::task::JoinSet::new();
-    for listener in listeners {
-        let routes = routes.clone();
+    for entrance in entrances {
+        let (routes, gate) = (routes.clone(), Arc::clone(&gate));
         let answer = move |request: Request<Incoming>| {
-            let path = request.uri().path();
-            let response = routes.answer(request.method(), path, request.headers());
-            async move { response }
+            let (routes, gate) = (routes.clone(), gate.load_full());
+            async move { routes.answer_through(&gate, &request).await }
         };
         loops.spawn(net::serve(
-            listener,
+            entrance,
             Arc::clone(&places),
             stop.clone(),
             answer,

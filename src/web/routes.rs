@@ -1,7 +1,8 @@
 //! Which path answers what.
 //!
-//! **Invariants.** Pure: an answer depends on the method, the path, `Accept` and
-//! what stands on the shelf. HEAD answers as GET does, without the body.
+//! **Invariants.** An answer depends on the method, the path, `Accept`, the gate
+//! and what stands on the shelf. HEAD answers as GET does, without the body. The
+//! health paths say nothing but the health, and say it to everybody.
 
 use std::sync::{
     Arc,
@@ -10,20 +11,29 @@ use std::sync::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     header::{
         ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
-        X_CONTENT_TYPE_OPTIONS,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
-use super::landing;
+use super::{
+    gate::{Gate, Refusal},
+    landing,
+};
 use crate::{
     exposition::{Shelf, negotiate, registry},
     net::{self, Body},
     status::Board,
     telemetry::{self, Telemetry},
 };
+
+/// Whether the process lives.
+const HEALTHY: &str = "/-/healthy";
+
+/// Whether it is set up.
+const READY: &str = "/-/ready";
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -43,6 +53,22 @@ pub struct Routes {
     pub ready: Arc<AtomicBool>,
 }
 
+fn refuse(refusal: &Refusal, method: &Method) -> Response<Body> {
+    match refusal {
+        Refusal::Unknown => {
+            let answer = Answer::text(StatusCode::UNAUTHORIZED, "401 unauthorized\n");
+            let mut response = answer.respond(method);
+            let asked = HeaderValue::from_static("Basic realm=\"cryptshare-exporter\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, asked);
+            response
+        }
+        Refusal::TooOften => {
+            let text = "429 too many requests\n";
+            Answer::text(StatusCode::TOO_MANY_REQUESTS, text).respond(method)
+        }
+    }
+}
+
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
@@ -53,8 +79,28 @@ struct Answer {
 }
 
 impl Routes {
+    /// The answer to `request`, if the gate lets it in. Probes of the health
+    /// have no password, and what they are told anybody may know.
+    pub(super) async fn answer_through<B>(
+        &self,
+        gate: &Gate,
+        request: &Request<B>,
+    ) -> Response<Body> {
+        let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
+        let admitted = match path {
+            HEALTHY | READY => Ok(()),
+            _ => gate.admit(headers).await,
+        };
+        let mut response = match admitted {
+            Ok(()) => self.answer(method, path, headers),
+            Err(refusal) => refuse(&refusal, method),
+        };
+        gate.dress(response.headers_mut());
+        response
+    }
+
     /// The answer to `method` on `path`.
-    pub fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
         let Some(answer) = self.route(path, headers) else {
             let missing = Answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
             return missing.respond(method);
@@ -78,11 +124,11 @@ impl Routes {
                 body: vec![landing::page(&self.board.read(), &self.telemetry_path).into()],
                 is_negotiated: false,
             }),
-            "/-/healthy" => Some(Answer::text(StatusCode::OK, "Healthy\n")),
-            "/-/ready" if self.ready.load(Ordering::Acquire) => {
+            HEALTHY => Some(Answer::text(StatusCode::OK, "Healthy\n")),
+            READY if self.ready.load(Ordering::Acquire) => {
                 Some(Answer::text(StatusCode::OK, "Ready\n"))
             }
-            "/-/ready" => Some(Answer::text(StatusCode::SERVICE_UNAVAILABLE, "Not ready\n")),
+            READY => Some(Answer::text(StatusCode::SERVICE_UNAVAILABLE, "Not ready\n")),
             _ => None,
         }
     }

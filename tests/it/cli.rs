@@ -69,6 +69,62 @@ fn usage_version_and_help() {
 }
 
 #[test]
+fn the_help_is_grouped_and_tells_the_defaults() {
+    let (_, help, _) = run(&["--help"]);
+    let groups = [
+        "Options:",
+        "Configuration:",
+        "Web:",
+        "Logging:",
+        "Exit codes:",
+    ];
+    let places: Vec<_> = groups.map(|group| help.find(group).unwrap()).into();
+    assert!(places.is_sorted(), "{help}");
+    for default in [
+        "[default: :10062]",
+        "[default: /metrics]",
+        "[default: info]",
+    ] {
+        assert!(help.contains(default), "{default}");
+    }
+    for name in [
+        "--web.config.file",
+        "--web.systemd-socket",
+        "healthcheck",
+        "completions",
+        "man",
+    ] {
+        assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_flag() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, text, _) = run(&["completions", shell]);
+        assert_eq!(code, 0, "{shell}");
+        for word in ["web.config.file", "healthcheck", "simulate", "log.level"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(&["completions", "abacus"]).0, 2);
+    let (code, page, _) = run(&["man"]);
+    assert_eq!(code, 0);
+    for word in [
+        "cryptshare\\-exporter",
+        "web.config.file",
+        "SUBCOMMANDS",
+        "Exit codes",
+    ] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    let (_, page, _) = run(&["man", "state", "show"]);
+    assert!(page.contains("state.directory") && page.contains("Print what is remembered"));
+    let (code, _, error) = run(&["man", "state", "hide"]);
+    assert_eq!((code, error.trim()), (2, "there is no command state hide"));
+}
+
+#[test]
 fn the_catalog_in_the_documents_is_the_catalog_of_the_program() {
     let (code, catalog, _) = run(&["metrics"]);
     assert_eq!(code, 0);

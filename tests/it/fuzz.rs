@@ -138,6 +138,7 @@ hold! {
     no_list_is_misread: list,
     no_error_is_misread: error,
     no_configuration_is_misread: config,
+    no_web_configuration_is_misread: web,
     no_text_is_written_wrongly: escaping,
     no_accept_is_misread: accept,
 }

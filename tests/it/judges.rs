@@ -5,13 +5,17 @@ use std::{
     collections::HashSet,
     io::Write,
     net::TcpListener,
+    path::Path,
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::rig::{Process, address, eventually, run, write};
+use crate::{
+    rig::{Exporter, Process, Server, address, eventually, run, write},
+    webfile,
+};
 
 /// Starts `demo` on a free port.
 async fn demo() -> (Process, String) {
@@ -66,6 +70,21 @@ async fn promtool_finds_nothing_to_complain_about() {
     assert!(told.contains("cryptshare_retrievals_total"), "{told}");
 }
 
+#[test]
+fn promtool_judges_web_configurations_as_we_do() {
+    let directory = TempDir::new().unwrap();
+    for case in webfile::cases(directory.path()) {
+        let path = case.path.to_str().unwrap();
+        let judged = Command::new("promtool")
+            .args(["check", "web-config", path])
+            .output()
+            .unwrap_or_else(|error| panic!("promtool, from scripts/test: {error}"));
+        let said = String::from_utf8_lossy(&judged.stderr);
+        let accepts = judged.status.success();
+        assert_eq!(accepts, case.promtool_accepts, "{}: {said}", case.name);
+    }
+}
+
 /// Reads OpenMetrics, and prints each family, its type and its unit.
 const READER: &str = "
 import sys
@@ -114,15 +133,14 @@ fn every_series_stands_once_in_its_family(body: &str) {
     }
 }
 
-#[tokio::test]
-async fn prometheus_scrapes_every_family() {
-    let (_demo, url) = demo().await;
-    let directory = TempDir::new().unwrap();
+/// Starts Prometheus, which scrapes `url`; its port. `more` are further keys of
+/// the job.
+fn prometheus(directory: &Path, url: &str, more: &str) -> (Process, u16) {
     let target = url.strip_prefix("http://").unwrap();
     let config = format!(
-        "scrape_configs:\n- job_name: cryptshare\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
+        "scrape_configs:\n- job_name: cryptshare\n  scrape_interval: 1s\n{more}  static_configs:\n  - targets: ['{target}']\n"
     );
-    let config = write(directory.path(), "prometheus.yml", &config);
+    let config = write(directory, "prometheus.yml", &config);
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
@@ -130,11 +148,50 @@ async fn prometheus_scrapes_every_family() {
     command
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            directory.path().display()
-        ));
-    let prometheus = Process::spawn(command);
+        .arg(format!("--storage.tsdb.path={}", directory.display()));
+    (Process::spawn(command), port)
+}
+
+/// Over TLS with a certificate of its own, a password, and HTTP/2, which it
+/// chooses where it is offered.
+#[tokio::test]
+async fn prometheus_scrapes_over_tls_with_a_password() {
+    let directory = TempDir::new().unwrap();
+    webfile::cases(directory.path());
+    let hash = bcrypt::hash("word", 4).unwrap();
+    for http2 in ["true", "false"] {
+        let web = format!(
+            "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  \
+             client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n\
+             http_server_config:\n  http2: {http2}\n\
+             basic_auth_users:\n  scraper: {hash}\n"
+        );
+        let web = write(directory.path(), "web.yml", &web);
+        let server = Server::start(&["--speed", "0", "--senders", "1"]).await;
+        let arguments = ["--web.config.file", web.to_str().unwrap()];
+        let exporter = Exporter::watching(&server, &arguments).await;
+        let more = "  scheme: https\n  tls_config:\n    ca_file: ca.pem\n    \
+                    cert_file: server.pem\n    key_file: server.key\n  \
+                    basic_auth:\n    username: scraper\n    password: word\n";
+        let (_prometheus, port) = prometheus(directory.path(), &exporter.url, more);
+        let query = format!(
+            "http://127.0.0.1:{port}/api/v1/query?query=count_over_time(cryptshare_up[5m])"
+        );
+        eventually("several scrapes", async || {
+            let answer = reqwest::get(&query).await.ok()?.text().await.ok()?;
+            let answer: Value = serde_json::from_str(&answer).ok()?;
+            let count = answer["data"]["result"][0]["value"][1].as_str()?;
+            (count.parse::<u32>().ok()? >= 3).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn prometheus_scrapes_every_family() {
+    let (_demo, url) = demo().await;
+    let directory = TempDir::new().unwrap();
+    let (prometheus, port) = prometheus(directory.path(), &url, "");
     let (_, catalog, _) = run(&["metrics", "--format", "json"]);
     let catalog: Vec<Value> = serde_json::from_str(&catalog).unwrap();
     assert!(catalog.len() > 50);

@@ -40,7 +40,7 @@ fn problems(text: &str) -> Vec<(usize, String)> {
             problems.extend(warnings);
             problems
         }
-        Err(error @ Error::Unreadable(..)) => panic!("{error}"),
+        Err(error @ Error::Unreadable { .. }) => panic!("{error}"),
     };
     let problems = problems.iter().map(|p| (p.line, p.to_string()));
     problems.collect()

@@ -6,7 +6,9 @@
 mod answers;
 mod config;
 mod exposition;
+mod web;
 
 pub use answers::{error, list, status};
 pub use config::config;
 pub use exposition::{accept, escaping};
+pub use web::web;

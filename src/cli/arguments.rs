@@ -1,49 +1,46 @@
-//! The command line.
+//! Flags and subcommands, and how their values are written.
 //!
-//! **Invariants.** Flags are named as those of Prometheus and its own
-//! exporters; every exit code is documented in `--help`.
+//! **Invariants.** Flags are named as those of Prometheus and its own exporters.
+//! What a value may be is checked here and nowhere else.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::{
-    app::{
-        self, CatalogFormat, DemoOptions, Export, Fault, Import, Quirks, RunOptions, Show,
-        ShowFormat, SimulateOptions, StatePlace, VerifyOptions,
-    },
-    config::Config,
+    app::{self, Fault, Quirks, StatePlace},
     logging,
 };
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  stopped as asked, or the configuration is good
+  0  stopped as asked, the configuration is good, or the exporter is healthy
   1  a part could not start or crashed, a command could not do what it was asked,
-     or a second signal aborted the stop
+     the exporter is not healthy, or a second signal aborted the stop
   2  wrong usage of the command line
   3  the configuration has problems, or the state directory cannot be used
   4  verify: the server handed out no token";
 
 /// The name in place of a quirk's that explains all of them.
-const QUIRK_LIST: &str = "list";
+pub(super) const QUIRK_LIST: &str = "list";
 
 const DEFAULT_CONFIG: &str = "/etc/cryptshare-exporter/config.toml";
 
 /// Exports the transfers of Cryptshare servers to Prometheus.
 #[derive(Debug, Parser)]
 #[command(name = "cryptshare-exporter", version = version(), after_help = EXIT_CODES)]
-struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    pub(super) command: Option<Command>,
     #[command(flatten)]
-    run: RunArgs,
+    pub(super) run: RunArgs,
     #[command(flatten)]
-    log: LogArgs,
+    pub(super) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
-struct RunArgs {
+pub(super) struct RunArgs {
     /// The configuration file
     #[arg(
         long = "config.file",
@@ -51,21 +48,27 @@ struct RunArgs {
         default_value = DEFAULT_CONFIG,
         help_heading = "Configuration"
     )]
-    config_file: PathBuf,
-    /// Check the configuration file and exit
+    pub(super) config_file: PathBuf,
+    /// Check the configuration, and that of the web if it is named, and exit
     #[arg(long = "config.check", help_heading = "Configuration")]
-    config_check: bool,
+    pub(super) config_check: bool,
     /// Set the ledger aside, after a confirmation on standard input, and exit
     #[arg(long = "state.reset", help_heading = "Configuration")]
-    state_reset: bool,
-    /// An address to listen on; may be repeated
+    pub(super) state_reset: bool,
+    /// TLS, users and headers: a YAML file as Prometheus' own exporters have it
+    #[arg(long = "web.config.file", value_name = "FILE", help_heading = "Web")]
+    pub(super) web_config_file: Option<PathBuf>,
+    /// An address to listen on, or `unix:/path`; may be repeated
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
         default_value = ":10062",
         help_heading = "Web"
     )]
-    listen: Vec<String>,
+    pub(super) listen: Vec<String>,
+    /// Listen on the sockets that systemd passes, and on no address
+    #[arg(long = "web.systemd-socket", help_heading = "Web")]
+    pub(super) systemd_socket: bool,
     /// The path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -74,11 +77,11 @@ struct RunArgs {
         value_parser = absolute_path,
         help_heading = "Web"
     )]
-    telemetry_path: String,
+    pub(super) telemetry_path: String,
 }
 
 #[derive(Debug, Args)]
-struct LogArgs {
+pub(super) struct LogArgs {
     /// Log from this level on: debug, info, warn, error
     #[arg(
         long = "log.level",
@@ -87,7 +90,7 @@ struct LogArgs {
         global = true,
         help_heading = "Logging"
     )]
-    log_level: logging::Level,
+    pub(super) log_level: logging::Level,
     /// How a line is written: logfmt, json
     #[arg(
         long = "log.format",
@@ -96,11 +99,11 @@ struct LogArgs {
         global = true,
         help_heading = "Logging"
     )]
-    log_format: logging::Format,
+    pub(super) log_format: logging::Format,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// Run the exporter against a simulated server, to look around
     Demo {
         /// The address to listen on
@@ -136,6 +139,22 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         sender: String,
     },
+    /// Ask a running exporter whether it is healthy: 0 if it is, else 1
+    ///
+    /// For containers, whose images have no other program to ask with.
+    #[command(after_help = EXIT_CODES)]
+    Healthcheck(HealthcheckArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, of the whole or of one command
+    Man {
+        /// The command, for example `state show`
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Print the catalog of metrics
     Metrics {
         /// How to print it
@@ -148,7 +167,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum StateCommand {
+pub(super) enum StateCommand {
     /// Print what is remembered of each sender
     Show {
         #[command(flatten)]
@@ -185,21 +204,21 @@ enum StateCommand {
 }
 
 #[derive(Debug, Args)]
-struct PlaceArgs {
+pub(super) struct PlaceArgs {
     /// The configuration file that names the state directory
     #[arg(
         long = "config.file",
         value_name = "FILE",
         default_value = DEFAULT_CONFIG
     )]
-    config_file: PathBuf,
+    pub(super) config_file: PathBuf,
     /// The state directory itself; the configuration is not read then
     #[arg(long = "state.directory", value_name = "DIRECTORY")]
-    state_directory: Option<PathBuf>,
+    pub(super) state_directory: Option<PathBuf>,
 }
 
 impl PlaceArgs {
-    fn place(self) -> StatePlace {
+    pub(super) fn place(self) -> StatePlace {
         StatePlace {
             config_file: self.config_file,
             directory: self.state_directory,
@@ -208,177 +227,71 @@ impl PlaceArgs {
 }
 
 #[derive(Debug, Args)]
-struct SimulateArgs {
+pub(super) struct HealthcheckArgs {
+    /// Where it listens: a URL, or `unix:/path`; without a path the health is
+    /// asked for
+    #[arg(
+        value_name = "URL",
+        default_value = "http://127.0.0.1:10062/-/healthy",
+        value_parser = app::Target::read
+    )]
+    pub(super) target: app::Target,
+    /// Let the certificate be any, say because it names another host
+    #[arg(long)]
+    pub(super) insecure: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// The seed of everything that is random
     #[arg(long, value_name = "N", default_value = "1")]
-    seed: u64,
+    pub(super) seed: u64,
     /// Simulated seconds for each real one; 0 freezes the time
     #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
-    speed: f64,
+    pub(super) speed: f64,
     /// How many senders there are
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
-    senders: usize,
+    pub(super) senders: usize,
     /// How many transfers there are at the start, in all
     #[arg(long, value_name = "N", default_value = "48", value_parser = population)]
-    transfers: usize,
+    pub(super) transfers: usize,
     /// The share of these that has ended, from 0 to 1, while the others are
     /// active; without it every state has its part
     #[arg(long, value_name = "SHARE", value_parser = share)]
-    ended: Option<f64>,
+    pub(super) ended: Option<f64>,
     /// What people do with each active transfer in a simulated hour, beside
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
-    activity: f64,
+    pub(super) activity: f64,
     /// The minor version of the API
     #[arg(long, value_name = "N", default_value = "8")]
-    api_minor: u32,
+    pub(super) api_minor: u32,
     /// A way in which servers may differ, or `list` to explain them all; may be
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
-    quirks: Vec<String>,
+    pub(super) quirks: Vec<String>,
     /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
     /// may be repeated
     #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ShowWord {
+pub(super) enum ShowWord {
     Table,
     Json,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum CatalogWord {
+pub(super) enum CatalogWord {
     Markdown,
     Json,
 }
 
-/// Reads the command line and does what it says.
-pub fn main() -> ExitCode {
-    run(std::env::args_os())
-}
-
-/// Does what `arguments` say, the name of the program first.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let Cli { command, run, log } = Cli::parse_from(arguments);
-    let log = logging::Settings {
-        level: log.log_level,
-        format: log.log_format,
-    };
-    match command {
-        None if run.config_check => check(&run.config_file),
-        None if run.state_reset => app::reset(&run.config_file),
-        None => app::run(&RunOptions {
-            config_file: run.config_file,
-            listen: run.listen,
-            telemetry_path: run.telemetry_path,
-            log,
-        }),
-        Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),
-        Some(Command::Simulate(args)) => simulate(&args, log),
-        Some(Command::Verify {
-            config_file,
-            server,
-            sender,
-        }) => app::verify(&VerifyOptions {
-            config_file,
-            server,
-            sender,
-            log,
-        }),
-        Some(Command::Metrics { format }) => app::catalog(match format {
-            CatalogWord::Markdown => CatalogFormat::Markdown,
-            CatalogWord::Json => CatalogFormat::Json,
-        }),
-        Some(Command::State(command)) => state(command),
-    }
-}
-
-fn state(command: StateCommand) -> ExitCode {
-    match command {
-        StateCommand::Show { place, format } => app::show(&Show {
-            place: place.place(),
-            format: match format {
-                ShowWord::Table => ShowFormat::Table,
-                ShowWord::Json => ShowFormat::Json,
-            },
-        }),
-        StateCommand::Export {
-            place,
-            sender,
-            server,
-        } => app::export(&Export {
-            place: place.place(),
-            sender,
-            server,
-        }),
-        StateCommand::Import {
-            place,
-            file,
-            server,
-            replace,
-        } => app::import(&Import {
-            place: place.place(),
-            file,
-            server,
-            replace,
-        }),
-    }
-}
-
-fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
-    if args.quirks.iter().any(|name| name == QUIRK_LIST) {
-        app::say(&Quirks::explanation());
-        return ExitCode::SUCCESS;
-    }
-    app::simulate(&SimulateOptions {
-        listen: args.listen,
-        seed: args.seed,
-        speed: args.speed,
-        senders: args.senders,
-        transfers: args.transfers,
-        ended: args.ended,
-        activity: args.activity,
-        api_minor: args.api_minor,
-        // Each was checked when it was read.
-        quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
-        faults: args.faults.clone(),
-        log,
-    })
-}
-
-/// Says whether the configuration is good, and what is in it.
-fn check(file: &std::path::Path) -> ExitCode {
-    let config = match Config::load(file) {
-        Ok(config) => config,
-        Err(error) => {
-            app::complain(&error);
-            return ExitCode::from(app::EXIT_CONFIG);
-        }
-    };
-    for warning in &config.warnings {
-        app::complain(&format!("{}:{warning} (warning)", file.display()));
-    }
-    if let Err(error) = app::rehearse(&config) {
-        app::complain(&format!("{}: {error:#}", file.display()));
-        return ExitCode::from(app::EXIT_CONFIG);
-    }
-    let senders = config.servers.iter().flat_map(|server| &server.senders);
-    let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
-    app::say(&format!(
-        "{}: ok; servers: {}, senders: {}, named transfers: {transfers}",
-        file.display(),
-        config.servers.len(),
-        senders.count(),
-    ));
-    ExitCode::SUCCESS
-}
-
-fn version() -> &'static str {
+pub(super) fn version() -> &'static str {
     concat!(
         env!("CARGO_PKG_VERSION"),
         " (revision ",
@@ -431,23 +344,4 @@ fn count(text: &str) -> Result<usize, String> {
     count
         .filter(|count| (1..=10_000).contains(count))
         .ok_or_else(|| "write a number from 1 to 10000".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-    use crate::telemetry;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_version_names_revision_and_compiler() {
-        assert!(version().contains(telemetry::REVISION));
-        assert!(version().contains(telemetry::RUSTC));
-    }
 }

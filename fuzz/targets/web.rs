@@ -1,0 +1,5 @@
+//! Web configurations.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::web(data));

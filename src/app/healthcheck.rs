@@ -1,0 +1,83 @@
+//! `healthcheck`: asks a running exporter whether it is healthy.
+//!
+//! **Invariants.** Ends within [`LIMIT`]. No proxy is asked, whatever the
+//! environment says.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use url::Url;
+
+use super::{EXIT_CRASH, complain, in_runtime, say};
+
+/// An answer is there at once or something is wrong; container engines wait for
+/// half a minute.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The path that says whether the process lives.
+const HEALTHY: &str = "/-/healthy";
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Target {
+    url: Url,
+    socket: Option<PathBuf>,
+}
+
+impl Target {
+    /// Reads a URL, or `unix:/path`.
+    ///
+    /// # Errors
+    /// With what would be right.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let remedy = "write a URL such as http://127.0.0.1:10062/-/healthy, or unix:/path";
+        if let Some(path) = text.strip_prefix("unix:") {
+            let url = Url::parse("http://localhost/-/healthy").map_err(|_| remedy)?;
+            let socket = path.starts_with('/').then(|| PathBuf::from(path));
+            let socket = Some(socket.ok_or(remedy)?);
+            return Ok(Self { url, socket });
+        }
+        let mut url = Url::parse(text).map_err(|_| remedy)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(remedy.to_owned());
+        }
+        if url.path() == "/" {
+            url.set_path(HEALTHY);
+        }
+        Ok(Self { url, socket: None })
+    }
+}
+
+/// Asks `target`: 0 if it is healthy, else 1. With `insecure` the certificate
+/// may be any.
+pub fn healthcheck(target: &Target, insecure: bool) -> ExitCode {
+    in_runtime(async {
+        let told = ask(target, insecure).await;
+        Ok(match told {
+            Ok(text) => {
+                say(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::from(EXIT_CRASH)
+            }
+        })
+    })
+}
+
+async fn ask(target: &Target, insecure: bool) -> anyhow::Result<String> {
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(insecure);
+    if let Some(socket) = &target.socket {
+        builder = builder.unix_socket(socket.as_path());
+    }
+    let client = builder.build()?;
+    let answer = client.get(target.url.clone()).send().await?;
+    let status = answer.status();
+    anyhow::ensure!(status.is_success(), "{} answered {status}", target.url);
+    answer.text().await.context("the answer broke off")
+}
