@@ -121,6 +121,10 @@ impl Front {
     }
 
     fn take_up(&mut self, file: &Path, (prepared, stamps): Settled) -> anyhow::Result<()> {
+        // A file that was cut to nothing is good YAML: it must not open the door.
+        if self.gate.load().asks_for_passwords() && !prepared.gate.asks_for_passwords() {
+            anyhow::bail!("basic_auth_users: passwords end with a restart only");
+        }
         match (&self.tls, prepared.tls) {
             (None, None) => {}
             (Some(tls), Some(other)) => tls.replace(other),

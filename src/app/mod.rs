@@ -259,7 +259,12 @@ async fn tell_status(board: Arc<Board>, stop: CancellationToken) -> anyhow::Resu
 fn ledger(config: &Config, names: &Names, clock: Clock) -> anyhow::Result<(Ledger, Option<Store>)> {
     let (mut ledger, store) = if let Some(directory) = &config.state_directory {
         let (ledger, store) = Ledger::open(directory, IfMissing::Create)?;
-        tracing::info!(directory = %directory.display(), "counters go on from the ledger");
+        let directory = directory.display();
+        if ledger.remembered().next().is_some() {
+            tracing::info!(%directory, "counters go on from the ledger");
+        } else {
+            tracing::info!(%directory, "a new ledger begins, and counters with it");
+        }
         (ledger, Some(store))
     } else {
         tracing::info!("counters are kept in memory and begin at zero after a restart");

@@ -286,9 +286,12 @@ fn table(ledger: &Ledger) -> String {
     }
     let line = |row: &[String; COLUMNS.len()]| {
         let cells = row.iter().zip(widths);
-        let padded: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
+        // A width in the format has a limit, and a cell has none.
+        let pad = |(cell, width): (&String, usize)| {
+            let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
+            format!("{cell}{blanks}")
+        };
+        let padded: Vec<_> = cells.map(pad).collect();
         padded.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -67,6 +67,9 @@ pub enum ImportError {
     /// It was written by another format.
     #[error("line 1 has format {0}, and this exporter reads format {FORMAT}; use the same version")]
     Format(u32),
+    /// The sender could not be configured.
+    #[error("line 1 names a server or a sender that no configuration can name")]
+    Unnameable,
     /// Values contradict each other.
     #[error("line {0} holds values that cannot be; export the sender again")]
     Malformed(u64),
@@ -142,6 +145,19 @@ pub fn import(text: impl BufRead, server: Option<&str>) -> Result<Imported, Impo
     }
 }
 
+/// Whether a configuration could name this, by its own rules: what cannot be
+/// watched would stay for ever, and names go to terminals.
+fn is_nameable(head: &Head, server: Option<&str>) -> bool {
+    let server = server.unwrap_or(&head.server);
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_odd = |c: char| c.is_control() || c.is_whitespace();
+    (1..=200).contains(&server.len())
+        && server.chars().all(is_good)
+        && head.address.len() <= 254
+        && head.address.contains('@')
+        && !head.address.contains(is_odd)
+}
+
 /// An export as far as it has been read.
 #[derive(Default)]
 struct Reading {
@@ -162,6 +178,9 @@ impl Reading {
         let taken = match (line, self.head.clone()) {
             (Line::Sender(head), None) if head.format != FORMAT => {
                 return Err(ImportError::Format(head.format));
+            }
+            (Line::Sender(head), None) if !is_nameable(&head, server) => {
+                return Err(ImportError::Unnameable);
             }
             (Line::Sender(head), None) => self.begin(head, server),
             (Line::Transfer { tracking_id, row }, Some(sender)) => {

@@ -63,6 +63,11 @@ impl Default for Gate {
 }
 
 impl Gate {
+    /// Whether it lets nobody in without a password.
+    pub const fn asks_for_passwords(&self) -> bool {
+        self.users.is_some()
+    }
+
     /// A gate that asks what `settings` say.
     pub fn new(settings: GateSettings) -> Self {
         Self {

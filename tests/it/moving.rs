@@ -225,6 +225,8 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
     let head = r#"{"sender":{"format":1,"server":"sim","address":"a@example.com","row":{"counters":{"retrievals":[1,0,0],"recipient_notification_failures":0,"sender_notification_failures":0,"eml_creation_failures":0,"files_removed":[],"transitions":[],"ended_unretrieved":[],"vanished":0,"processing":{"buckets":[],"sum":0,"total":0}},"scope":{"discover":true,"max_age":null},"baseline_due":null,"presence":null,"unwatched_since":null}}}"#;
     let end = r#"{"end":{"transfers":0}}"#;
     let foreign = head.replace("\"format\":1", "\"format\":9");
+    let escaping = head.replace("a@example.com", "a@example.com\\u001b[31m");
+    let endless = head.replace("\"sim\"", &format!("\"{}\"", "x".repeat(100_000)));
     let nonsense = head.replace("\"transitions\":[]", "\"transitions\":[[99,1]]");
     let texts = [
         (String::new(), "line 1 is out of place: the export is cut"),
@@ -247,6 +249,8 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
         ),
         ("# metrics".to_owned(), "line 1 is not a line of an export"),
         (foreign, "line 1 has format 9"),
+        (escaping, "line 1 names a server or a sender that no"),
+        (endless, "line 1 names a server or a sender that no"),
         (nonsense, "line 1 holds values that cannot be"),
     ];
     for (text, expect) in texts {

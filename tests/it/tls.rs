@@ -372,6 +372,11 @@ async fn users_are_let_in_and_everybody_sees_the_health() {
     eventually("ada to be gone", gone).await;
     files.write("web.yml", &format!("{text}  eve: canary-hash\n"));
     exporter.line_of_each(&["is no bcrypt hash"]).await;
+    // A file that was cut leaves nobody in without a password, either.
+    files.write("web.yml", &format!("{SECTION}{headers}"));
+    let refused = "passwords end with a restart only";
+    exporter.line_of_each(&[refused]).await;
+    assert_eq!(status("/metrics", "").await, 401);
     assert_eq!(status("/metrics", &right).await, 401);
     let bea = authorization("bea", "canary word");
     assert_eq!(status("/metrics", &bea).await, 200);

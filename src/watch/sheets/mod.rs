@@ -7,6 +7,8 @@
 //! **Invariants.** Only a good reading changes what a file says, and only its
 //! absence ends it. A folder that cannot be read is not an empty one.
 
+mod pattern;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -16,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use glob::MatchOptions;
+use pattern::{is_wild, matched};
 
 use super::{Entry, Names, Read, Source, names::merge};
 use crate::{files, ledger::Origin};
@@ -33,13 +35,6 @@ const MISSED_LOOKS: u32 = 2;
 
 /// Problems of one file that are told one by one.
 const MOST_PROBLEMS: usize = 10;
-
-/// `*` means no file that is hidden: such are often only half written.
-const MATCHING: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: true,
-};
 
 /// All watch files.
 #[derive(Debug)]
@@ -183,15 +178,14 @@ impl Matches {
         let folder = Path::new(pattern).parent();
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         self.add_folders(folder.unwrap_or(Path::new(".")));
-        for path in paths(pattern) {
+        let matched = matched(pattern);
+        self.dark.extend(matched.dark);
+        for path in matched.paths {
             if self.paths.len() >= MOST_FILES {
                 self.is_full = true;
                 return;
             }
-            match path {
-                Ok(path) => drop(self.paths.insert((number, path))),
-                Err(error) => self.dark.push(error.path().to_owned()),
-            }
+            self.paths.insert((number, path));
         }
     }
 
@@ -203,18 +197,13 @@ impl Matches {
     /// The folders that match, and those in which such may come.
     fn add_folders(&mut self, folder: &Path) {
         let text = folder.to_string_lossy();
-        self.folders.extend(paths(&text).filter_map(Result::ok));
-        if text.contains(['*', '?', '['])
+        self.folders.extend(matched(&text).paths);
+        if is_wild(&text)
             && let Some(above) = folder.parent()
         {
             self.add_folders(above);
         }
     }
-}
-
-/// What a pattern matches; one that is none matches nothing.
-fn paths(pattern: &str) -> impl Iterator<Item = glob::GlobResult> {
-    glob::glob_with(pattern, MATCHING).into_iter().flatten()
 }
 
 impl Sheet {
