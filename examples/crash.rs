@@ -16,11 +16,12 @@
     reason = "an example talks to whoever has started it, and a missing member of JSON is null"
 )]
 
+mod stage;
+
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     sync::mpsc::{Receiver, channel},
     time::Duration,
 };
@@ -28,7 +29,6 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use cryptshare_exporter::{
-    cli,
     clock::Clock,
     simulator::{Quirks, Scenario, Simulator},
 };
@@ -39,9 +39,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
-
-/// The first argument of the process that is killed.
-const EXPORTER: &str = "as-exporter";
 
 /// The longest wait for any condition.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -61,11 +58,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    let program = arguments.next();
-    let mut rest = arguments.peekable();
-    if rest.next_if(|first| first == EXPORTER).is_some() {
-        return cli::run(program.into_iter().chain(rest));
+    if let Some(ended) = stage::exporter() {
+        return ended;
     }
     match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(crash(Options::parse()))) {
         Ok(Ok(true)) => ExitCode::SUCCESS,
@@ -222,45 +216,17 @@ impl World {
 
 /// The process that is killed.
 struct Exporter {
-    child: Child,
+    process: stage::Exporter,
     lines: Receiver<String>,
-    url: String,
 }
 
 impl Exporter {
     fn start(file: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args([
-                EXPORTER,
-                "--log.level",
-                "debug",
-                "--web.listen-address",
-                "127.0.0.1:0",
-            ])
-            .arg("--config.file")
-            .arg(file)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().context("there is no standard error")?;
         let (out, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if out.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let listening = |line: &String| line.contains("msg=listening");
-        let line = lines
-            .iter()
-            .find(listening)
-            .context("the exporter did not start")?;
-        let (_, address) = line.split_once("address=").context("there is no address")?;
-        Ok(Self {
-            child,
-            url: format!("http://{address}"),
-            lines,
-        })
+        // Nobody listens any more once the process was killed.
+        let hear = move |line| out.send(line).unwrap_or_default();
+        let process = stage::Exporter::start(file, &["--log.level", "debug"], hear)?;
+        Ok(Self { process, lines })
     }
 
     /// Kills the process, if it `aims` a moment after the begin of a commit;
@@ -276,8 +242,8 @@ impl Exporter {
             }
         }
         std::thread::sleep(Duration::from_micros(rng.random_range(0..400)));
-        self.child.kill()?;
-        self.child.wait()?;
+        self.process.child.kill()?;
+        self.process.child.wait()?;
         for line in &self.lines {
             is_in_commit |= line.contains("a commit begins");
             is_in_commit &= !line.contains("a commit ended");
@@ -301,7 +267,7 @@ impl Exporter {
 
     /// Every counter, by name and its own label, summed over the senders.
     async fn counters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
-        let page = reqwest::get(format!("{}/metrics", self.url))
+        let page = reqwest::get(format!("{}/metrics", self.process.url))
             .await?
             .text()
             .await?;
@@ -318,13 +284,6 @@ impl Exporter {
             }
         }
         Ok(counters)
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

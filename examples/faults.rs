@@ -17,18 +17,17 @@
     reason = "an example talks to whoever has started it"
 )]
 
+mod stage;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Parser;
 use cryptshare_exporter::{
-    cli,
     clock::Clock,
     simulator::{Quirks, Scenario, Simulator},
 };
@@ -39,8 +38,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The first argument of a process that is an exporter.
-const EXPORTER: &str = "as-exporter";
+use stage::Exporter;
 
 /// What is held against each other.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -80,11 +78,8 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
-    let program = arguments.next();
-    let mut rest = arguments.peekable();
-    if rest.next_if(|first| first == EXPORTER).is_some() {
-        return cli::run(program.into_iter().chain(rest));
+    if let Some(ended) = stage::exporter() {
+        return ended;
     }
     let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
     match runtime.and_then(|runtime| runtime.block_on(all(Options::parse()))) {
@@ -173,7 +168,7 @@ async fn befall(options: Options, fault: Value) -> anyhow::Result<Row> {
     let mut case = Case {
         control: format!("{}/_sim", simulator.base_url()),
         http: reqwest::Client::builder().build()?,
-        exporter: Exporter::start(&file)?,
+        exporter: Exporter::start(&file, &[], drop)?,
         asked: VecDeque::new(),
     };
     let stop = CancellationToken::new();
@@ -306,37 +301,5 @@ impl Case {
             Some((reason.to_owned(), value.parse().ok()?))
         };
         Ok(own.filter_map(sample).collect())
-    }
-}
-
-/// The process that is watched.
-struct Exporter {
-    child: Child,
-    url: String,
-}
-
-impl Exporter {
-    fn start(file: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args([EXPORTER, "--web.listen-address", "127.0.0.1:0"])
-            .arg("--config.file")
-            .arg(file)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take().context("there is no standard error")?;
-        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("msg=listening"));
-        let line = line.context("the exporter did not start")?;
-        let (_, address) = line.split_once("address=").context("there is no address")?;
-        let url = format!("http://{address}");
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url })
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }

@@ -1,12 +1,13 @@
-//! Reading the files that the configuration names.
+//! Files: reading those that the configuration names, telling whether one has
+//! changed, and whose one that we make should be.
 //!
 //! **Invariants.** Nothing but a regular file is read, and never more than
 //! [`LIMIT`]: a pipe would keep us waiting, and a device might never end.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
 
@@ -60,6 +61,46 @@ pub fn read(path: &Path) -> Result<Content, Error> {
     Ok(Content { bytes, mode })
 }
 
+/// What changes when a file does, known without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// That of the file at `path`.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be looked at.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+/// Gives what the superuser has made in a directory of somebody else to its
+/// owner: a command must not lock the exporter out of its own state. Nobody
+/// else could give it away.
+///
+/// # Errors
+/// If the directory cannot be looked at, or the system refuses.
+pub fn own_like(directory: &Path, made: &File) -> io::Result<()> {
+    let (wanted, present) = (fs::metadata(directory)?, made.metadata()?);
+    let differs = (wanted.uid(), wanted.gid()) != (present.uid(), present.gid());
+    if differs && present.uid() == 0 {
+        fchown(made, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    Ok(())
+}
+
 fn check(metadata: &fs::Metadata) -> Result<(), Error> {
     if !metadata.is_file() {
         return Err(Error::NotRegular);
@@ -72,7 +113,7 @@ fn check(metadata: &fs::Metadata) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, process::Command};
+    use std::process::Command;
 
     use super::*;
 

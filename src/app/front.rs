@@ -6,8 +6,6 @@
 //! a file turns it off.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,6 +26,7 @@ use crate::{
         self, Problem,
         web::{ClientAuth, WebConfig},
     },
+    files::Stamp,
     lifecycle::Supervisor,
     net::{ClientSettings, Entrance, Listener, Tls, TlsSettings},
     web::{Gate, GateSettings, Rate},
@@ -167,21 +166,11 @@ struct Watched {
     told: Option<String>,
 }
 
-/// By what a changed file is known: device, inode, length, and when content
-/// and inode were changed.
-type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
-
 /// Those of several files; a missing one has none.
 type Stamps = Vec<Option<Stamp>>;
 
 fn stamps(files: &[PathBuf]) -> Stamps {
-    let stamp = |file: &PathBuf| {
-        let found = fs::metadata(file).ok()?;
-        let content = (found.mtime(), found.mtime_nsec());
-        let inode = (found.ctime(), found.ctime_nsec());
-        Some((found.dev(), found.ino(), found.len(), content, inode))
-    };
-    files.iter().map(stamp).collect()
+    files.iter().map(|file| Stamp::of(file).ok()).collect()
 }
 
 /// What became of the files.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use url::Url;
 
-use crate::model::TrackingId;
+use crate::model::{TrackingId, identity};
 
 /// A text that is wrong, and what would be right.
 pub(super) type Wrong = (String, String);
@@ -91,11 +91,7 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
 
 /// An address of a sender, as far as it can be judged from its form.
 pub(super) fn address(text: &str) -> Result<String, Wrong> {
-    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
-    let sides = text.split_once('@');
-    let is_good = sides
-        .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
-    if !is_good || text.len() > 254 || text.contains(odd) {
+    if !identity::is_address(text) {
         let wrong = "is not an email address".to_owned();
         return Err((
             wrong,
@@ -113,8 +109,7 @@ pub(super) fn tracking_id(text: &str) -> Result<TrackingId, Wrong> {
 
 /// The name of a server.
 pub(super) fn server_name(text: &str) -> Result<String, Wrong> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if text.is_empty() || text.len() > 200 || !text.chars().all(good) {
+    if !identity::is_server_name(text) {
         let wrong = "cannot be a name".to_owned();
         let remedy = "use up to 200 letters, digits, dots, dashes and underscores";
         return Err((wrong, remedy.to_owned()));

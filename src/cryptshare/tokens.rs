@@ -7,7 +7,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, chown, fchown},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use crate::model::SenderId;
+use crate::{
+    files::{self, Stamp},
+    model::SenderId,
+};
 
 /// Where one sender's token is kept; nowhere without a state directory.
 #[derive(Debug, Clone, Default)]
@@ -49,14 +52,6 @@ pub(super) enum Flow {
     ClientId,
     /// By a mailed code, so that only a human can renew it.
     Code,
-}
-
-/// Tells one content of a file from the next without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    inode: u64,
-    length: u64,
-    changed: (i64, i64),
 }
 
 /// The content of a file.
@@ -97,12 +92,7 @@ impl TokenFile {
 
     /// The present state of the file; none if there is none.
     pub(super) fn stamp(&self) -> Option<Stamp> {
-        let metadata = fs::metadata(self.0.as_deref()?).ok()?;
-        Some(Stamp {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        Stamp::of(self.0.as_deref()?).ok()
     }
 
     /// The token, if the file holds one.
@@ -136,9 +126,7 @@ impl TokenFile {
         // A temporary file is created with mode 0600.
         let mut file = NamedTempFile::new_in(directory)?;
         file.write_all(&serde_json::to_vec(&stored)?)?;
-        if let Some((user, group)) = other_owner(directory, &file.as_file().metadata()?)? {
-            fchown(file.as_file(), Some(user), Some(group))?;
-        }
+        files::own_like(directory, file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(directory)?.sync_all()
@@ -154,18 +142,7 @@ fn create(directory: &Path) -> io::Result<()> {
     let Some(above) = directory.parent() else {
         return Ok(());
     };
-    match other_owner(above, &fs::metadata(directory)?)? {
-        Some((user, group)) => chown(directory, Some(user), Some(group)),
-        None => Ok(()),
-    }
-}
-
-/// Whose `ours` should be, made by the superuser in a directory of somebody
-/// else. Nobody else could give it away.
-fn other_owner(directory: &Path, ours: &fs::Metadata) -> io::Result<Option<(u32, u32)>> {
-    let owner = fs::metadata(directory)?;
-    let differs = (owner.uid(), owner.gid()) != (ours.uid(), ours.gid());
-    Ok((differs && ours.uid() == 0).then_some((owner.uid(), owner.gid())))
+    files::own_like(above, &File::open(directory)?)
 }
 
 #[cfg(test)]

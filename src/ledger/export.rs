@@ -15,7 +15,7 @@ use super::{
     rows::{self, Malformed},
     store::{Batch, Content, FORMAT},
 };
-use crate::model::{SenderId, TrackingId};
+use crate::model::{SenderId, TrackingId, identity};
 
 /// One line of an export.
 #[derive(Debug, Serialize, Deserialize)]
@@ -149,13 +149,7 @@ pub fn import(text: impl BufRead, server: Option<&str>) -> Result<Imported, Impo
 /// watched would stay for ever, and names go to terminals.
 fn is_nameable(head: &Head, server: Option<&str>) -> bool {
     let server = server.unwrap_or(&head.server);
-    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let is_odd = |c: char| c.is_control() || c.is_whitespace();
-    (1..=200).contains(&server.len())
-        && server.chars().all(is_good)
-        && head.address.len() <= 254
-        && head.address.contains('@')
-        && !head.address.contains(is_odd)
+    identity::is_server_name(server) && identity::is_address(&head.address)
 }
 
 /// An export as far as it has been read.

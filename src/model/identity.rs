@@ -7,6 +7,22 @@ use std::{fmt, sync::Arc};
 
 use jiff::civil::Date;
 
+/// Whether a server can be called so: its name is a label and part of a file's
+/// name.
+pub fn is_server_name(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=200).contains(&text.len()) && text.chars().all(good)
+}
+
+/// Whether this can be the address of a sender, as far as its form tells.
+pub fn is_address(text: &str) -> bool {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '/';
+    let sides = text.split_once('@');
+    let is_good = sides
+        .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
+    is_good && text.len() <= 254 && !text.contains(odd)
+}
+
 /// The key of a sender: the server's name in the configuration and the
 /// lower-cased address, so that another label or another URL keeps the
 /// counters.

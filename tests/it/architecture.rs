@@ -42,8 +42,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("web", &["exposition", "net", "status", "telemetry"]),
     ("simulator", &["net"]),
-    ("cryptshare", &["budget", "clock", "model", "telemetry"]),
-    ("ledger", &["model"]),
+    (
+        "cryptshare",
+        &["budget", "clock", "files", "model", "telemetry"],
+    ),
+    ("ledger", &["files", "model"]),
     ("exposition", &["metric"]),
     ("net", &[]),
     ("process", &["metric"]),

@@ -89,6 +89,24 @@ pub struct Front {
 }
 
 impl Front {
+    /// Listens at `at`; `serve` counts what it lets through.
+    async fn begin<F>(
+        at: &str,
+        serve: impl Fn(TcpStream, Arc<AtomicU32>) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let passed = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&passed);
+        let (address, tasks) = listen(at, move |stream| serve(stream, Arc::clone(&count))).await;
+        Self {
+            address,
+            passed,
+            _tasks: tasks,
+        }
+    }
+
     /// How many requests or connections came through.
     pub fn passed(&self) -> u32 {
         self.passed.load(Ordering::Relaxed)
@@ -98,11 +116,8 @@ impl Front {
     /// one. What does not begin with the prefix is answered 404.
     pub async fn serve(at: &str, server: &Server, prefix: &str, tls: Option<TlsAcceptor>) -> Self {
         let (target, prefix) = (server.url.clone(), prefix.to_owned());
-        let passed = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&passed);
-        let (address, tasks) = listen(at, move |stream| {
+        Self::begin(at, move |stream, count| {
             let (target, prefix, tls) = (target.clone(), prefix.clone(), tls.clone());
-            let count = Arc::clone(&count);
             async move {
                 match tls {
                     None => answer(stream, &target, &prefix, &count).await,
@@ -117,64 +132,38 @@ impl Front {
                 }
             }
         })
-        .await;
-        Self {
-            address,
-            passed,
-            _tasks: tasks,
-        }
+        .await
     }
 
     /// An HTTP proxy for CONNECT that leads to `to`, whatever is asked for;
     /// whoever comes without `credentials` is answered 407.
     pub async fn http_proxy(to: SocketAddr, credentials: &'static str) -> Self {
-        let passed = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&passed);
-        let (address, tasks) = listen("127.0.0.1:0", move |mut stream| {
-            let count = Arc::clone(&count);
-            async move {
-                let head = head(&mut stream).await;
-                let authorized =
-                    head.contains(&format!("proxy-authorization: basic {credentials}"));
-                if !head.starts_with("connect cs.invalid:443 ") || !authorized {
-                    let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
-                    drop(stream.write_all(refusal).await);
-                    return;
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-                drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await);
-                pass(stream, to).await;
+        Self::begin("127.0.0.1:0", move |mut stream, count| async move {
+            let head = head(&mut stream).await;
+            let authorized = head.contains(&format!("proxy-authorization: basic {credentials}"));
+            if !head.starts_with("connect cs.invalid:443 ") || !authorized {
+                let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+                drop(stream.write_all(refusal).await);
+                return;
             }
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await);
+            pass(stream, to).await;
         })
-        .await;
-        Self {
-            address,
-            passed,
-            _tasks: tasks,
-        }
+        .await
     }
 
     /// A SOCKS5 proxy (RFC 1928, RFC 1929) that leads to `to`, whatever is
     /// asked for, and lets nobody else in but `user` with `password`.
     pub async fn socks_proxy(to: SocketAddr, user: &'static str, password: &'static str) -> Self {
-        let passed = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&passed);
-        let (address, tasks) = listen("127.0.0.1:0", move |mut stream| {
-            let count = Arc::clone(&count);
-            async move {
-                if greet(&mut stream, (user, password)).await.is_err() {
-                    return;
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-                pass(stream, to).await;
+        Self::begin("127.0.0.1:0", move |mut stream, count| async move {
+            if greet(&mut stream, (user, password)).await.is_err() {
+                return;
             }
+            count.fetch_add(1, Ordering::Relaxed);
+            pass(stream, to).await;
         })
-        .await;
-        Self {
-            address,
-            passed,
-            _tasks: tasks,
-        }
+        .await
     }
 }
 

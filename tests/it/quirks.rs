@@ -56,6 +56,16 @@ async fn the_metrics_are_the_same_under_every_quirk() {
     local.run_until(stories.join_all()).await;
 }
 
+/// Every series of `before` has its value `now`, too.
+pub fn is_still_told(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>, under: &str) {
+    let differ = before
+        .iter()
+        .filter(|(series, value)| now.get(*series) != Some(value));
+    let differ = differ.map(|(series, value)| (series, value, now.get(series)));
+    let differ: Vec<_> = differ.collect();
+    assert!(differ.is_empty(), "{under}: {differ:#?}");
+}
+
 /// One quirk after the other.
 async fn live_with(names: Vec<String>) {
     let server = server().await;
@@ -67,12 +77,7 @@ async fn live_with(names: Vec<String>) {
         server.quirks(json!({name.as_str(): true})).await;
         exporter.polls(2.0).await;
         let now = told(exporter.samples().await);
-        let differ = before
-            .iter()
-            .filter(|(series, value)| now.get(*series) != Some(value));
-        let differ = differ.map(|(series, value)| (series, value, now.get(series)));
-        let differ: Vec<_> = differ.collect();
-        assert!(differ.is_empty(), "{name}: {differ:#?}");
+        is_still_told(&before, &now, &name);
     }
 }
 

@@ -3,17 +3,13 @@
 
 use std::path::Path;
 
-use cryptshare_exporter::config::{Config, Error};
+use cryptshare_exporter::config::{Config, Error, Problem};
 use toml::Value;
 
 /// The text of a configuration file.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    // Devices and the kernel's own files may never end.
-    if ["/dev", "/proc", "/sys"]
-        .iter()
-        .any(|path| text.contains(path))
-    {
+    if names_endless_files(&text) {
         return;
     }
     let problems = problems(&text);
@@ -28,10 +24,18 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Each problem, or each warning, after its line.
-fn problems(text: &str) -> Vec<(usize, String)> {
-    let problems = match Config::parse(text, Path::new("exporter.toml")) {
-        Ok(config) => config.warnings,
+/// Whether the text may name devices or the kernel's own files, which may never
+/// end.
+pub(super) fn names_endless_files(text: &str) -> bool {
+    ["/dev", "/proc", "/sys"]
+        .iter()
+        .any(|path| text.contains(path))
+}
+
+/// The problems and warnings of a file that was parsed, or only its warnings.
+pub(super) fn all_problems(parsed: Result<Vec<Problem>, Error>) -> Vec<Problem> {
+    match parsed {
+        Ok(warnings) => warnings,
         Err(Error::Wrong {
             mut problems,
             warnings,
@@ -41,7 +45,13 @@ fn problems(text: &str) -> Vec<(usize, String)> {
             problems
         }
         Err(error @ Error::Unreadable { .. }) => panic!("{error}"),
-    };
+    }
+}
+
+/// Each problem, or each warning, after its line.
+fn problems(text: &str) -> Vec<(usize, String)> {
+    let parsed = Config::parse(text, Path::new("exporter.toml"));
+    let problems = all_problems(parsed.map(|config| config.warnings));
     let problems = problems.iter().map(|p| (p.line, p.to_string()));
     problems.collect()
 }

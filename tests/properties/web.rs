@@ -3,30 +3,18 @@
 
 use std::path::Path;
 
-use cryptshare_exporter::config::{Error, web::WebConfig};
+use cryptshare_exporter::config::web::WebConfig;
+
+use super::config::{all_problems, names_endless_files};
 
 /// The text of a web configuration.
 pub fn web(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    // Devices and the kernel's own files may never end.
-    if ["/dev", "/proc", "/sys"]
-        .iter()
-        .any(|path| text.contains(path))
-    {
+    if names_endless_files(&text) {
         return;
     }
-    let problems = match WebConfig::parse(&text, Path::new("web.yml")) {
-        Ok(config) => config.warnings,
-        Err(Error::Wrong {
-            mut problems,
-            warnings,
-            ..
-        }) => {
-            problems.extend(warnings);
-            problems
-        }
-        Err(error @ Error::Unreadable { .. }) => panic!("{error}"),
-    };
+    let parsed = WebConfig::parse(&text, Path::new("web.yml"));
+    let problems = all_problems(parsed.map(|config| config.warnings));
     let lines = text.lines().count().max(1);
     for problem in &problems {
         assert!((1..=lines).contains(&problem.line), "{problem}");

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::super::{
     answers::Methods,
-    tokens::{Flow, Kept, Stamp},
+    tokens::{Flow, Kept},
 };
-use crate::model::Reason;
+use crate::{files::Stamp, model::Reason};
 
 /// A token is renewed a tenth of its life before it ends, but at most this
 /// long.

@@ -15,7 +15,7 @@ mod look;
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{MetadataExt, fchown},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -26,7 +26,10 @@ use redb::{
 };
 
 use super::rows::{self, Malformed};
-use crate::model::{SenderId, TrackingId};
+use crate::{
+    files,
+    model::{SenderId, TrackingId},
+};
 
 /// The version of the format that this exporter writes.
 pub const FORMAT: u32 = 1;
@@ -268,7 +271,7 @@ fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
     let unnamed = unnamed.prefix(FILE).tempfile_in(directory);
     let unnamed = unnamed.map_err(failed)?;
     let file = unnamed.as_file().try_clone().map_err(failed)?;
-    own_like(directory, &file).map_err(failed)?;
+    files::own_like(directory, &file).map_err(failed)?;
     let backend = FileBackend::new(file).map_err(|error| refused(path, error))?;
     let database = builder().create_with_backend(backend);
     let database = database.map_err(|error| refused(path, error))?;
@@ -279,19 +282,6 @@ fn create(directory: &Path, path: &Path) -> Result<Database, StoreError> {
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(failed)?;
     Ok(database)
-}
-
-/// Gives the file to the owner of its directory: a command that root runs must
-/// not lock the exporter out of its own ledger.
-fn own_like(directory: &Path, file: &File) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let (wanted, present) = (fs::metadata(directory)?, file.metadata()?);
-    if (wanted.uid(), wanted.gid()) == (present.uid(), present.gid()) {
-        return Ok(());
-    }
-    fchown(file, Some(wanted.uid()), Some(wanted.gid()))
 }
 
 fn refused(path: &Path, error: DatabaseError) -> StoreError {

@@ -11,17 +11,18 @@ mod pattern;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use pattern::{is_wild, matched};
 
 use super::{Entry, Names, Read, Source, names::merge};
-use crate::{files, ledger::Origin};
+use crate::{
+    files::{self, Stamp},
+    ledger::Origin,
+};
 
 /// More files are not looked at: a pattern that matches so many is a mistake,
 /// or the folder of an application that never cleans up.
@@ -60,15 +61,6 @@ struct Sheet {
     missed: u32,
     /// The content whose problems have been told.
     trouble: Option<u64>,
-}
-
-/// What changes when a file does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 /// What a look has found.
@@ -308,18 +300,6 @@ impl Sheet {
     /// What it says is what the file says.
     fn is_good(&self) -> bool {
         self.stamp.is_some() && self.unread == 0 && self.trouble.is_none()
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            file: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
     }
 }
 

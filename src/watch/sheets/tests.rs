@@ -2,7 +2,11 @@
 //!
 //! **Invariants.** No look waits for another, so nothing here depends on time.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    sync::Arc,
+};
 
 use tempfile::TempDir;
 

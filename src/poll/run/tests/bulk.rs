@@ -14,14 +14,6 @@ fn server(ended: usize, active: usize) -> Arc<Fake> {
     fake
 }
 
-fn reads(calls: &[Call]) -> Vec<&str> {
-    let read = calls.iter().filter_map(|call| match &call.what {
-        What::Inspect(id) => Some(id.as_str()),
-        What::List | What::Verify => None,
-    });
-    read.collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_round_costs_the_pages_of_what_lives() {
     let fake = server(4500, 500);

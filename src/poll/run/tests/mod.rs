@@ -267,6 +267,15 @@ fn id_of(text: &str) -> TrackingId {
     TrackingId::parse(text).unwrap()
 }
 
+/// The single reads among the calls.
+fn reads(calls: &[Call]) -> Vec<&str> {
+    let read = calls.iter().filter_map(|call| match &call.what {
+        What::Inspect(id) => Some(id.as_str()),
+        What::List | What::Verify => None,
+    });
+    read.collect()
+}
+
 /// The address of the `n`-th sender, and back.
 fn sender_id(n: usize) -> SenderId {
     SenderId::new(SERVER, &format!("{n}@example.com"))

@@ -13,12 +13,10 @@ fn naming(names: &[&str]) -> SenderPlan {
     }
 }
 
-fn reads(calls: &[Call]) -> Vec<&str> {
-    let read = calls.iter().filter_map(|call| match &call.what {
-        What::Inspect(id) => Some(id.as_str()),
-        What::List | What::Verify => None,
-    });
-    read.collect()
+fn is_all_that_is_read(calls: &[Call], id: &str) {
+    let read = reads(calls);
+    let is_all = read.len() >= 2 && read.iter().all(|one| *one == id);
+    assert!(is_all, "{read:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,11 +29,7 @@ async fn what_is_named_anew_is_read_at_once_and_what_is_named_no_more_never_agai
     assert_eq!(reads(&calls), ["t-1"]);
     run.plans.send(vec![naming(&["t-1"])]).await.unwrap();
     let calls = run.calls_within(MINUTE * 3).await;
-    let read = reads(&calls);
-    assert!(
-        read.len() >= 2 && read.iter().all(|id| *id == "t-1"),
-        "{read:?}"
-    );
+    is_all_that_is_read(&calls, "t-1");
     run.end().await;
 }
 
@@ -52,11 +46,7 @@ async fn a_plan_that_comes_during_a_round_waits_for_its_end() {
     let calls = run.calls_within(Duration::from_secs(19)).await;
     assert_eq!(reads(&calls), Vec::<&str>::new());
     let calls = run.calls_within(MINUTE * 3).await;
-    let read = reads(&calls);
-    assert!(
-        read.len() >= 2 && read.iter().all(|id| *id == "t-1"),
-        "{read:?}"
-    );
+    is_all_that_is_read(&calls, "t-1");
     run.end().await;
 }
 
