@@ -196,11 +196,11 @@ impl Transport {
         if response.content_length() > Some(self.max_response_bytes) {
             return Err(too_large());
         }
-        let mut body = BytesMut::new();
+        let mut body = Bytes::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Ok(body.freeze())),
+                Ok(Some(chunk)) => body = joined(body, chunk),
+                Ok(None) => return Ok(Ok(body)),
                 Err(error) => return Ok(Err(error)),
             }
             if u64::try_from(body.len()).unwrap_or(u64::MAX) > self.max_response_bytes {
@@ -227,6 +227,16 @@ impl Transport {
     }
 }
 
+/// Both, one after the other; what comes in one piece is not copied.
+fn joined(begin: Bytes, rest: Bytes) -> Bytes {
+    if begin.is_empty() {
+        return rest;
+    }
+    let mut all = BytesMut::from(begin);
+    all.extend_from_slice(&rest);
+    all.freeze()
+}
+
 fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cryptshare-exporter/", env!("CARGO_PKG_VERSION")))
@@ -234,7 +244,10 @@ fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .read_timeout(settings.read_timeout)
         .timeout(settings.request_timeout)
         .tls_danger_accept_invalid_certs(settings.way.insecure_skip_verify)
-        .redirect(same_host());
+        .redirect(same_host())
+        .referer(false)
+        // A request that is sent again takes another permit, so it is ours to send.
+        .retry(reqwest::retry::never());
     if let Some(pem) = &settings.way.ca_pem {
         let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError::Ca)?;
         builder = builder.tls_certs_merge(roots);
