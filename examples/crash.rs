@@ -47,11 +47,15 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// The longest wait for the verdict, however the counters move.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// The longest wait for the begin of a commit: where nothing happens, none is.
+const COMMIT_LIMIT: Duration = Duration::from_secs(3);
+
 /// How fast the simulated time runs.
 const SPEED: u32 = 900;
 
-/// The simulated time that a life may take on the average: on a busy machine
-/// a life takes longer, and the world would outgrow what can be read.
+/// The simulated time that a life may take on the average, before time runs
+/// slower: on a busy machine a life takes longer, and the world would outgrow
+/// what can be read.
 const TIME_PER_LIFE: Duration = Duration::from_mins(20);
 
 #[derive(Debug, Clone, Copy, Parser)]
@@ -127,7 +131,7 @@ async fn story(options: Options, world: &World, file: &Path) -> anyhow::Result<b
     for life in 1..=options.kills {
         let is_ahead =
             world.now().await?.duration_since(begin) > (TIME_PER_LIFE * life).try_into()?;
-        let speed = if is_ahead { 0 } else { SPEED };
+        let speed = if is_ahead { SPEED / 10 } else { SPEED };
         world.post("clock", json!({"speed": speed})).await?;
         world.put("faults", fault(&mut rng)).await?;
         sleep(Duration::from_millis(rng.random_range(20..400))).await;
@@ -263,10 +267,11 @@ impl Exporter {
     /// `true` if it died within one.
     fn kill(mut self, aims: bool, rng: &mut StdRng) -> anyhow::Result<bool> {
         let mut is_in_commit = false;
-        let until = Duration::from_secs(3);
+        let until = Instant::now() + COMMIT_LIMIT;
         // The runtime's clock counts milliseconds, and a commit is not longer.
         while aims && !is_in_commit {
-            match self.lines.recv_timeout(until) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
                 Ok(line) => is_in_commit = line.contains("a commit begins"),
                 Err(_) => break,
             }
