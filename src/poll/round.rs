@@ -125,8 +125,10 @@ async fn list<S: Source>(
             send(agenda, context, Finding::Seen(page)).await;
         }
     }
-    if agenda.listed(&progress, Instant::now(), rng) {
-        send(agenda, context, Finding::Listed(progress.ids)).await;
+    let ended = context.source.server_now().min(context.clock.now());
+    if agenda.listed(&progress, ended, Instant::now(), rng) {
+        let ids = progress.ids;
+        send(agenda, context, Finding::Listed { ids, ended }).await;
     }
     Ok(())
 }

@@ -104,10 +104,12 @@ impl Agenda {
     }
 
     /// Takes in the end of a listing: what it misses is read singly. The answer
-    /// is whether it is believed to have told everything.
+    /// is whether it is believed to have told everything by the time at which it
+    /// `ended`.
     pub(in crate::poll) fn listed(
         &mut self,
         progress: &Progress,
+        ended: Timestamp,
         now: Instant,
         rng: &mut impl Rng,
     ) -> bool {
@@ -139,7 +141,7 @@ impl Agenda {
         let is_believed = is_full && !is_suspect && !self.doubts(&listed, now);
         if is_believed {
             self.drop_ended(&listed);
-            self.listed = self.plan.scope;
+            self.listed = self.listed.after(self.plan.scope, ended);
         }
         is_believed
     }
@@ -162,7 +164,7 @@ impl Agenda {
         // What had ended before we began to watch is counted, never read; a
         // transfer that came and ended between two listings is read once.
         let has_ended = transfer.state.is_some_and(State::is_final);
-        let ended_before = has_ended && !self.listed.had_in_view(transfer, server_now);
+        let ended_before = has_ended && !self.listed.had(transfer, server_now);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
             is_listed: true,

@@ -27,7 +27,7 @@ use super::{
     policy::{Turn, jittered},
     queue::Queue,
 };
-use crate::model::{Discover, Scope, State, TrackingId, Transfer};
+use crate::model::{Discover, State, TrackingId, Transfer, View};
 pub(super) use listing::Progress;
 use suspicion::Suspicion;
 
@@ -62,9 +62,9 @@ pub(super) struct Agenda {
     witness: Option<TrackingId>,
     /// Regular reads due until then belong to the round under way.
     horizon: Option<Instant>,
-    /// The scope of the listings so far: of what it admits, whatever is not
-    /// watched is new.
-    listed: Scope,
+    /// What the listings so far had in view: whatever of that is not watched is
+    /// new.
+    listed: View,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
