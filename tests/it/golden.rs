@@ -87,7 +87,7 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
     let findings = [
         Finding::Listed {
             ids: Vec::new(),
-            ended: at(-100),
+            ended: at(-1_000 * 86_400),
         },
         inspected(ACTIVE, "status/processing.json"),
         inspected(FAILED, "status/failed.json"),
