@@ -4,12 +4,16 @@
 //! stops after a few failures in a row, and none outlasts the sender's
 //! interval by more than the reads under way, however much was due.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use rand::Rng;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
+    SenderPlan,
     agenda::Agenda,
     breaker::{Refusal, Streak},
     source::{Failure, Source},
@@ -29,6 +33,8 @@ const FAILURES_IN_A_ROW: u32 = 5;
 /// What a round needs of the world.
 #[derive(Debug)]
 pub(super) struct Context<S> {
+    /// A new plan that has come meanwhile.
+    pub(super) letter: Letter,
     pub(super) source: Arc<S>,
     pub(super) clock: Clock,
     pub(super) out: mpsc::Sender<Observation>,
@@ -37,10 +43,31 @@ pub(super) struct Context<S> {
 impl<S> Clone for Context<S> {
     fn clone(&self) -> Self {
         Self {
+            letter: self.letter.clone(),
             source: Arc::clone(&self.source),
             clock: self.clock,
             out: self.out.clone(),
         }
+    }
+}
+
+/// Where a new plan waits for its sender while a round of it is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Letter(Arc<Mutex<Option<SenderPlan>>>);
+
+impl Letter {
+    /// Lays down a plan, in place of one that lies there.
+    pub(super) fn put(&self, plan: SenderPlan) {
+        *self.lock() = Some(plan);
+    }
+
+    /// The plan that lies there, if there is one.
+    pub(super) fn take(&self) -> Option<SenderPlan> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<SenderPlan>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,7 +161,7 @@ async fn list<S: Source>(
 }
 
 /// Reads what is due, the most urgent first; what there was no time for, or no
-/// server, stays due.
+/// server, stays due. What is watched no more is not read to the end.
 async fn inspect_all<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
@@ -142,6 +169,7 @@ async fn inspect_all<S: Source>(
 ) -> Reads {
     let mut under_way = JoinSet::new();
     let mut reads = Reads::default();
+    open_letter(agenda, context);
     let end = Instant::now() + agenda.plan.intervals.normal;
     loop {
         while under_way.len() < READS_AT_A_TIME && reads.may_go_on(end) {
@@ -154,7 +182,10 @@ async fn inspect_all<S: Source>(
                 (id, answer)
             });
         }
-        match under_way.join_next().await {
+        let read = under_way.join_next().await;
+        open_letter(agenda, context);
+        match read {
+            Some(Ok((id, _))) if !agenda.waits_for(&id) => {}
             Some(Ok((id, answer))) => {
                 reads.note(&id, answer.as_ref().err());
                 take(agenda, context, (id, answer), rng).await;
@@ -167,6 +198,13 @@ async fn inspect_all<S: Source>(
         agenda.postpone_due(Instant::now());
     }
     reads
+}
+
+/// Follows a plan that has come meanwhile.
+fn open_letter<S: Source>(agenda: &mut Agenda, context: &Context<S>) {
+    if let Some(plan) = context.letter.take() {
+        agenda.replan(plan, context.source.server_now(), Instant::now());
+    }
 }
 
 /// A panic in a read is a panic of the scheduler: the process ends by name.

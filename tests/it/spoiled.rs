@@ -1,7 +1,8 @@
 //! Answers that are good but for one thing: what a client gets, and that the
 //! exporter says the truth again when it is over.
 
-use jiff::{SignedDuration, Timestamp};
+use cryptshare_exporter::clock::Clock;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::{
@@ -137,7 +138,7 @@ async fn a_first_listing_that_is_empty_makes_nothing_new_of_what_was_there() {
         .is("cryptshare_transfers", &[], count(sent.len()))
         .await;
     // Of the last day nobody knows.
-    let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+    let yesterday = Clock::System.now() - SignedDuration::from_hours(24);
     let yesterday = yesterday.strftime("%Y%m%d-%H%M%S").to_string();
     let is_young =
         |(id, told): &(&String, &oracle::Told)| **id > yesterday && told.state != "unknown";
@@ -147,4 +148,19 @@ async fn a_first_listing_that_is_empty_makes_nothing_new_of_what_was_there() {
     exporter
         .is("cryptshare_state_transitions_total", &began, count(young))
         .await;
+}
+
+#[tokio::test]
+async fn items_that_cannot_be_read_are_told_in_one_line_from_the_first_listing_on() {
+    let server = server(&[]).await;
+    server.faults(json!([{"kind": "corrupt_item"}])).await;
+    let exporter = Exporter::start(&config(&server, ""), &[]).await;
+    exporter.polls(3.0).await;
+    let lines = exporter.process.lines();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("items that cannot be read"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("level=warn"), "{told:#?}");
 }

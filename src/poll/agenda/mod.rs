@@ -152,8 +152,7 @@ impl Agenda {
         }
         for id in before.difference(&named) {
             if !scope.admits(id, server_now) {
-                self.watched.remove(id);
-                self.forget_due(id);
+                self.drop_watched(id);
             }
         }
         for id in named.difference(&before) {
@@ -172,8 +171,14 @@ impl Agenda {
             .extract_if(|id, _| !named.contains(id))
             .collect();
         for (id, _) in dropped {
-            self.forget_due(&id);
+            self.drop_watched(&id);
         }
+    }
+
+    fn drop_watched(&mut self, id: &TrackingId) {
+        self.watched.remove(id);
+        self.under_way.remove(id);
+        self.forget_due(id);
     }
 
     /// Whether nothing more will be learned of a transfer that has ended: it is
@@ -207,6 +212,12 @@ impl Agenda {
         let (_, id) = taken?;
         self.under_way.insert(id.clone());
         Some(id)
+    }
+
+    /// Whether the transfer was asked for and is watched still: of another one no
+    /// answer is wanted.
+    pub(super) fn waits_for(&self, id: &TrackingId) -> bool {
+        self.under_way.contains(id)
     }
 
     /// Whether [`Self::take_due`] has something.
