@@ -14,12 +14,13 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
     SenderPlan,
-    agenda::Agenda,
+    agenda::{Agenda, Progress},
     breaker::{Refusal, Streak},
     source::{Failure, Source},
 };
 use crate::{
     clock::Clock,
+    cryptshare::Extent,
     model::{Concern, Finding, Observation, Reason, Round, TrackingId, Transfer},
 };
 
@@ -110,9 +111,14 @@ pub(super) async fn run<S: Source>(
         let listed = list(agenda, context, &mut outcome.streak, rng).await;
         outcome.failure = listed.err();
     }
-    if outcome.failure.is_none() && (lists || agenda.is_due(now)) {
+    let glances = !lists && agenda.prefers_a_page(now);
+    if glances {
+        let told = glance(agenda, context, &mut outcome.streak, rng).await;
+        outcome.failure = told.err();
+    }
+    if outcome.failure.is_none() && (lists || glances || agenda.is_due(now)) {
         let reads = inspect_all(agenda, context, rng).await;
-        outcome.take_in(reads, lists);
+        outcome.take_in(reads, lists || glances);
     } else if outcome.failure.is_none() {
         let asked = context.source.verify(&agenda.plan.id).await;
         outcome.streak.note(asked.as_ref().err());
@@ -122,7 +128,19 @@ pub(super) async fn run<S: Source>(
     outcome
 }
 
-/// Passes on each page as it comes, so that no listing is held in memory.
+/// One page of the newest, in place of many reads.
+async fn glance<S: Source>(
+    agenda: &mut Agenda,
+    context: &Context<S>,
+    streak: &mut Streak,
+    rng: &mut impl Rng,
+) -> Result<(), Failure> {
+    let mut progress = Progress::new(Extent::Newest, Instant::now());
+    read_pages(agenda, context, &mut progress, streak, rng).await?;
+    agenda.page_ended(Instant::now());
+    Ok(())
+}
+
 async fn list<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
@@ -130,6 +148,26 @@ async fn list<S: Source>(
     rng: &mut impl Rng,
 ) -> Result<(), Failure> {
     let mut progress = agenda.begin_listing(Instant::now());
+    if let Err(failure) = read_pages(agenda, context, &mut progress, streak, rng).await {
+        agenda.break_listing(progress);
+        return Err(failure);
+    }
+    let ended = context.source.server_now().min(context.clock.now());
+    if agenda.listed(&progress, ended, Instant::now(), rng) {
+        let ids = progress.ids;
+        send(agenda, context, Finding::Listed { ids, ended }).await;
+    }
+    Ok(())
+}
+
+/// Passes on each page as it comes, so that no listing is held in memory.
+async fn read_pages<S: Source>(
+    agenda: &mut Agenda,
+    context: &Context<S>,
+    progress: &mut Progress,
+    streak: &mut Streak,
+    rng: &mut impl Rng,
+) -> Result<(), Failure> {
     loop {
         let server_now = context.source.server_now();
         let page = {
@@ -138,26 +176,16 @@ async fn list<S: Source>(
             context.source.page(&agenda.plan.id, listing, &judge).await
         };
         streak.note(page.as_ref().err());
-        let page = match page {
-            Ok(Some(page)) => agenda.seen(page, server_now, Instant::now(), rng),
-            Ok(None) => break,
-            Err(failure) => {
-                agenda.break_listing(progress);
-                return Err(failure);
-            }
+        let Some(page) = page? else {
+            return Ok(());
         };
+        let page = agenda.seen(page, server_now, Instant::now(), rng);
         let ids = page.iter().map(|transfer| transfer.id.clone());
         progress.ids.extend(ids);
         if !page.is_empty() {
             send(agenda, context, Finding::Seen(page)).await;
         }
     }
-    let ended = context.source.server_now().min(context.clock.now());
-    if agenda.listed(&progress, ended, Instant::now(), rng) {
-        let ids = progress.ids;
-        send(agenda, context, Finding::Listed { ids, ended }).await;
-    }
-    Ok(())
 }
 
 /// Reads what is due, the most urgent first; what there was no time for, or no

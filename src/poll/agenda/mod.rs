@@ -4,6 +4,7 @@
 //! A *full* round comes at the sender's interval: it lists, and reads what is
 //! due by then. Between two of them, *quick* rounds read what changes by the
 //! second: transfers that are being processed, that are new or have changed.
+//! Where the newest page tells many of them whole, it is asked for instead.
 //!
 //! **Invariants.** Only what can still change is due. What left the listing
 //! after it ended is forgotten, so the agenda is bounded by what the server
@@ -67,6 +68,10 @@ pub(super) struct Agenda {
     listed: View,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may come with any other"
+)]
 #[derive(Debug, Clone, Copy, Default)]
 struct Watched {
     state: Option<State>,
@@ -76,6 +81,8 @@ struct Watched {
     /// Its last reading came with a listing, and the next one will: it is not
     /// due, but it is missed where a listing does not have it.
     is_in_bulk: bool,
+    /// Its last listing told it whole.
+    is_told_whole: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
