@@ -125,7 +125,8 @@ fn commit(ledger: &mut Ledger, store: &mut Store) {
 /// A ledger that knows this many transfers, each read once.
 fn filled(directory: &Path, count: usize) -> (Ledger, Store) {
     let (mut ledger, mut store) = open(directory);
-    take_in(&mut ledger, Finding::Listed(Vec::new()));
+    let (ids, ended) = (Vec::new(), at());
+    take_in(&mut ledger, Finding::Listed { ids, ended });
     for n in 0..count {
         take_in(&mut ledger, Finding::Inspected(transfer(n)));
         if n % PAGE == 0 {

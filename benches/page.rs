@@ -205,7 +205,8 @@ pub(crate) fn ledger(body: &[u8]) -> Ledger {
         ..Settings::default()
     };
     let mut ledger = Ledger::new(settings, at());
-    take_in(&mut ledger, Finding::Listed(Vec::new()));
+    let (ids, ended) = (Vec::new(), at());
+    take_in(&mut ledger, Finding::Listed { ids, ended });
     merge(&mut ledger, decode(body));
     ledger.settle();
     ledger

@@ -26,7 +26,7 @@ impl Journal {
         let readings: &[Transfer] = match &observation.finding {
             Finding::Seen(page) => page,
             Finding::Inspected(reading) => std::slice::from_ref(reading),
-            Finding::Listed(_) | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
+            Finding::Listed { .. } | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
         };
         let recipients = readings
             .iter()

@@ -3,12 +3,18 @@
 //! **Invariants.** Each call asks at most twice: once, and once more after the
 //! token was renewed.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Method;
 use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
@@ -29,6 +35,9 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// Items that cannot be read are told again after so long without any.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
 pub struct Client {
@@ -38,6 +47,35 @@ pub struct Client {
     page_sizes: Sizes,
     versions: Versions,
     telemetry: Telemetry,
+    nonsense: Nonsense,
+}
+
+/// Items that cannot be read: told when the first ones come, and again after
+/// they have stayed away for long.
+#[derive(Debug, Default)]
+struct Nonsense {
+    last: Mutex<Option<Instant>>,
+}
+
+impl Nonsense {
+    fn tell(&self, server: &str, items: u64) {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(now);
+        if before.is_none_or(|before| now.duration_since(before) >= FORGOTTEN_AFTER) {
+            tracing::warn!(
+                server,
+                items,
+                "an answer has items that cannot be read; they are left out"
+            );
+        } else {
+            tracing::debug!(
+                server,
+                items,
+                "an answer again has items that cannot be read"
+            );
+        }
+    }
 }
 
 impl Client {
@@ -70,6 +108,7 @@ impl Client {
             page_sizes: Sizes::default(),
             versions: Versions::new(settings.server.clone()),
             telemetry,
+            nonsense: Nonsense::default(),
         })
     }
 
@@ -317,6 +356,9 @@ impl Client {
         let (server, telemetry) = (&self.server, &self.telemetry);
         let verification_methods = notes.unknown_verification_methods;
         telemetry.rejected(server, Reason::Malformed.label(), notes.rejected);
+        if notes.rejected > 0 {
+            self.nonsense.tell(server, notes.rejected);
+        }
         telemetry.unknown_values(server, "state", notes.unknown_states);
         telemetry.unknown_values(server, "retrieval_method", notes.unknown_methods);
         telemetry.unknown_values(server, "verification_method", verification_methods);

@@ -27,6 +27,8 @@ pub enum Extent {
     /// What may have changed: the newest ones, up to a page without news, and
     /// where the server can select them, all that have not ended.
     Changing,
+    /// One page of the newest ones.
+    Newest,
     /// All that have not ended: where the server can select them, these and the
     /// newest page for what is not selected yet, else all.
     Living,
@@ -113,7 +115,8 @@ impl Listing {
 
     /// Whether everything that has not ended is asked for, beside the newest.
     pub fn selects(&self) -> bool {
-        self.style == Some(Style::Bulk) && self.extent != Extent::All
+        let selects = matches!(self.extent, Extent::Changing | Extent::Living);
+        self.style == Some(Style::Bulk) && selects
     }
 
     /// Whether everything was told that has not ended: what is missing has
@@ -187,7 +190,7 @@ impl Listing {
 
     /// Whether the part under way ends only where nothing is watched for.
     fn wants_all(&self) -> bool {
-        !self.selects() && self.extent != Extent::Changing
+        !self.selects() && !matches!(self.extent, Extent::Changing | Extent::Newest)
     }
 
     /// On to the next page, to the next part, or to the end.
@@ -196,6 +199,7 @@ impl Listing {
         let goes_on = match self.extent {
             // What lives is told to its end, whatever it is.
             _ if self.leaf.is_active => true,
+            Extent::Newest => false,
             Extent::Living if self.selects() => false,
             Extent::All | Extent::Living => interest >= Some(Interest::Known),
             Extent::Changing => interest >= Some(Interest::New),
@@ -334,6 +338,18 @@ mod tests {
                 read(changing(style), (70, 9), 100, everything),
                 (70, 1, true)
             );
+        }
+    }
+
+    #[test]
+    fn the_newest_are_one_page_that_is_not_too_large() {
+        for (style, largest, expect) in [
+            (Style::Bulk, 100, (100, 1, false)),
+            (Style::Plain, 100, (100, 1, false)),
+            (Style::Bulk, 30, (25, 3, false)),
+        ] {
+            let newest = listing(Extent::Newest, style);
+            assert_eq!(read(newest, (950, 150), largest, 0), expect);
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     book::Book,
-    rows::{self, Malformed},
+    rows::{self, Malformed, Moment},
     store::{Batch, Content, FORMAT},
 };
 use crate::model::{SenderId, TrackingId, identity};
@@ -38,6 +38,9 @@ struct Head {
     format: u32,
     server: String,
     address: String,
+    /// When the first listing ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Moment>,
     row: rows::Sender,
 }
 
@@ -92,6 +95,7 @@ pub fn export(
         format: FORMAT,
         server: id.server().to_owned(),
         address: id.address().to_owned(),
+        since: content.baselines.get(id).copied(),
         row: row.clone(),
     };
     write_line(out, &Line::Sender(head))?;
@@ -194,7 +198,7 @@ impl Reading {
     }
 
     fn begin(&mut self, head: Head, server: Option<&str>) -> Result<(), Malformed> {
-        self.trial = Book::restored(&head.row)?;
+        self.trial = Book::restored(&head.row, head.since)?;
         let sender = SenderId::new(server.unwrap_or(&head.server), &head.address);
         // It is watched again from where it stopped, so that what happened on
         // the way counts.
@@ -204,6 +208,7 @@ impl Reading {
         };
         let row = Some(row.encode());
         self.batch.senders.push((sender.clone(), row));
+        self.batch.baselines.push((sender.clone(), head.since));
         self.head = Some(sender);
         Ok(())
     }

@@ -6,6 +6,10 @@
 //! later is new, and all it shows counts, except where we caused its coming by
 //! watching more than before.
 //!
+//! The server may not list all that is there. So the end of the first listing is
+//! kept, and a transfer whose id has a date clearly before it takes its own
+//! first reading as baseline, too, however late it appears.
+//!
 //! With a state directory the ledger is kept in a [`Store`]: what has changed is
 //! written in one transaction, and counters are shown only once it is durable.
 //!
@@ -101,7 +105,8 @@ impl Ledger {
     fn restored(content: Content) -> Result<Self, Malformed> {
         let mut ledger = Self::default();
         for (sender, row) in &content.senders {
-            let book = Book::restored(row)?;
+            let since = content.baselines.get(sender).copied();
+            let book = Book::restored(row, since)?;
             ledger.books.insert(sender.clone(), book);
         }
         for (sender, id, row) in content.transfers {
@@ -121,6 +126,7 @@ impl Ledger {
             if is_end || book.has_changed() || !transfers.is_empty() {
                 let row = book.row().encode();
                 batch.senders.push((sender.clone(), Some(row)));
+                batch.baselines.push((sender.clone(), book.since()));
             }
             for (id, row) in transfers {
                 let row = row.map(|row| row.encode());
@@ -129,6 +135,7 @@ impl Ledger {
         }
         for (sender, book) in &self.forgotten {
             batch.senders.push((sender.clone(), None));
+            batch.baselines.push((sender.clone(), None));
             let ids = book.ids().map(|id| (sender.clone(), id.clone(), None));
             batch.transfers.extend(ids);
         }
@@ -175,8 +182,8 @@ impl Ledger {
         let labels = self.recipients.of(&finding);
         let happened = match finding {
             Finding::Seen(page) => book.see(page, at),
-            Finding::Listed(ids) => {
-                book.end_listing(ids, at);
+            Finding::Listed { ids, ended } => {
+                book.end_listing(ids, ended, at);
                 Vec::new()
             }
             Finding::Inspected(reading) => book.inspect(&reading, at),

@@ -59,7 +59,7 @@ impl RecipientLabels {
         let readings = match finding {
             Finding::Seen(page) => page.as_slice(),
             Finding::Inspected(reading) => std::slice::from_ref(reading),
-            Finding::Listed(_) | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
+            Finding::Listed { .. } | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
         };
         let of = |reading: &Transfer| (reading.id.clone(), self.of_reading(reading));
         readings.iter().map(of).collect()

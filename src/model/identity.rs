@@ -5,7 +5,11 @@
 
 use std::{fmt, sync::Arc};
 
-use jiff::civil::Date;
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::TimeZone,
+};
 
 /// Whether a server can be called so: its name is a label and part of a file's
 /// name.
@@ -65,6 +69,10 @@ impl fmt::Debug for SenderId {
 /// digits (contract 4.2). Other spellings are kept as they are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackingId(Arc<str>);
+
+/// By so much is the date of a tracking id before another one if it is clearly
+/// so.
+const CLEARLY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why a text cannot be a tracking id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +141,19 @@ impl TrackingId {
     /// The day on which the transfer's session was started, in the server's
     /// zone, which is not known: good for a day of tolerance, no more.
     pub fn started_on(&self) -> Option<Date> {
+        self.started_at().map(DateTime::date)
+    }
+
+    /// Whether the session was clearly started before `at`: by more than a day,
+    /// whatever the zone of the id's date, the error of a clock, and the time
+    /// that it took to send the files.
+    pub fn is_from_before(&self, at: Timestamp) -> bool {
+        let clearly = at.checked_sub(CLEARLY).unwrap_or(Timestamp::MIN);
+        let clearly = TimeZone::UTC.to_datetime(clearly);
+        self.started_at().is_some_and(|started| started < clearly)
+    }
+
+    fn started_at(&self) -> Option<DateTime> {
         let (day, rest) = self.0.split_once('-')?;
         let clock = rest.get(..6)?;
         let number = |text: &str| text.parse::<i8>().ok();
@@ -144,8 +165,7 @@ impl TrackingId {
         let hour = number(clock.get(..2)?)?;
         let minute = number(clock.get(2..4)?)?;
         let second = number(clock.get(4..)?)?;
-        date.to_datetime(jiff::civil::Time::new(hour, minute, second, 0).ok()?);
-        Some(date)
+        Some(date.to_datetime(Time::new(hour, minute, second, 0).ok()?))
     }
 }
 
@@ -180,6 +200,22 @@ mod tests {
             Err(InvalidTrackingId::ImpossibleDate),
         );
         check(&"x".repeat(201), Err(InvalidTrackingId::TooLong));
+    }
+
+    #[test]
+    fn what_was_started_more_than_a_day_before_is_from_before() {
+        let at: Timestamp = "2026-04-02T08:15:00Z".parse().unwrap();
+        let check = |text: &str, expect| {
+            let id = TrackingId::parse(text).unwrap();
+            assert_eq!(id.is_from_before(at), expect, "{text}");
+        };
+        check("20260401-081459-Qx7Lm2Za", true);
+        check("20260401-081500-Qx7Lm2Za", false);
+        check("20260402-081500-Qx7Lm2Za", false);
+        check("20190101-000000-Qx7Lm2Za", true);
+        check("without-a-date", false);
+        let id = TrackingId::parse("20190101-000000-Qx7Lm2Za").unwrap();
+        assert!(!id.is_from_before(Timestamp::MIN));
     }
 
     #[test]

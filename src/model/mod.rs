@@ -24,7 +24,7 @@ pub use by_id::ById;
 pub use identity::{InvalidTrackingId, SenderId, TrackingId};
 pub use lifecycle::{Event, merge};
 pub use record::Record;
-pub use scope::{Discover, Scope};
+pub use scope::{Discover, Scope, View};
 pub use state::{Concern, Method, Reason, State};
 
 /// What one answer of the server told about one transfer.
@@ -163,7 +163,13 @@ pub enum Finding {
     Seen(Vec<Transfer>),
     /// The end of a listing: these are all transfers of the scope that the
     /// server lists.
-    Listed(Vec<TrackingId>),
+    Listed {
+        /// The transfers.
+        ids: Vec<TrackingId>,
+        /// When it ended: by the server's clock or ours, whichever is behind. If
+        /// one of them is wrong, what is new is not taken for old.
+        ended: Timestamp,
+    },
     /// A single reading of one transfer.
     Inspected(Transfer),
     /// The server no longer knows the transfer (404 with code 2003).

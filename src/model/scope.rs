@@ -1,4 +1,4 @@
-//! Which of a sender's transfers are discovered.
+//! Which of a sender's transfers are discovered, and since when.
 //!
 //! **Invariants.** Pure. What was admitted once stays so under a wider scope.
 
@@ -76,6 +76,41 @@ impl Scope {
         let oldest = now.checked_sub(age).ok()?;
         let day = TimeZone::UTC.to_datetime(oldest).date();
         day.checked_sub(1.day()).ok()
+    }
+}
+
+/// What the listings so far had in view: whatever of that is unknown is new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct View {
+    /// The scope of the listings.
+    pub scope: Scope,
+    /// When the first of them ended; `None` if that is not known. The server may
+    /// not have listed all that was there by then, but what was sent before is
+    /// not new for that.
+    pub since: Option<Timestamp>,
+}
+
+impl View {
+    /// Whether a transfer that is listed like this at `now` had been in view, had
+    /// it been there.
+    pub fn had(&self, reading: &Transfer, now: Timestamp) -> bool {
+        self.scope.had_in_view(reading, now) && !self.is_from_before(&reading.id)
+    }
+
+    /// Whether the transfer was clearly sent before the first listing ended.
+    pub fn is_from_before(&self, id: &TrackingId) -> bool {
+        self.since.is_some_and(|since| id.is_from_before(since))
+    }
+
+    /// What is in view after a listing of this scope that ended at `now`.
+    #[must_use]
+    pub fn after(self, scope: Scope, now: Timestamp) -> Self {
+        let since = if self.scope.discovers() {
+            self.since
+        } else {
+            Some(now)
+        };
+        Self { scope, since }
     }
 }
 

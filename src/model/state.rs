@@ -198,7 +198,8 @@ pub enum Reason {
     Unauthorized,
     /// The renewal of the token was refused (403/3002).
     NotVerified,
-    /// The REST API is not licensed (403/3001).
+    /// The REST API is not licensed (403/3001), or something forbids it and does
+    /// not say why (403 without a code).
     NotLicensed,
     /// The server does not speak the requested version (404/2004 or 406).
     Version,

@@ -24,7 +24,7 @@ pub use pulse::Pulse;
 pub use run::{Sources, Surroundings, run};
 pub use source::{Failure, Source};
 
-use crate::model::{Scope, SenderId, State, TrackingId};
+use crate::model::{Scope, SenderId, State, TrackingId, View};
 
 /// What is polled, checked.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct SenderPlan {
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// What it had in view: whatever of that is not here is new.
-    pub listed: Scope,
+    pub listed: View,
     /// The transfers that the server knew, and their last states.
     pub transfers: Vec<(TrackingId, Option<State>)>,
 }

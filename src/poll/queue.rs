@@ -47,6 +47,12 @@ impl<J: Clone + Ord + Hash> Queue<J> {
         self.order.first().map(|(at, _)| *at)
     }
 
+    /// What is due until then, in order.
+    pub fn due_by(&self, until: Instant) -> impl Iterator<Item = &J> {
+        let due = self.order.iter().take_while(move |(at, _)| *at <= until);
+        due.map(|(_, job)| job)
+    }
+
     /// Forgets `job`.
     pub fn remove(&mut self, job: &J) {
         if let Some(at) = self.due.remove(job) {

@@ -4,18 +4,23 @@
 //! stops after a few failures in a row, and none outlasts the sender's
 //! interval by more than the reads under way, however much was due.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use rand::Rng;
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
-    agenda::Agenda,
+    SenderPlan,
+    agenda::{Agenda, Progress},
     breaker::{Refusal, Streak},
     source::{Failure, Source},
 };
 use crate::{
     clock::Clock,
+    cryptshare::Extent,
     model::{Concern, Finding, Observation, Reason, Round, TrackingId, Transfer},
 };
 
@@ -29,6 +34,8 @@ const FAILURES_IN_A_ROW: u32 = 5;
 /// What a round needs of the world.
 #[derive(Debug)]
 pub(super) struct Context<S> {
+    /// A new plan that has come meanwhile.
+    pub(super) letter: Letter,
     pub(super) source: Arc<S>,
     pub(super) clock: Clock,
     pub(super) out: mpsc::Sender<Observation>,
@@ -37,10 +44,31 @@ pub(super) struct Context<S> {
 impl<S> Clone for Context<S> {
     fn clone(&self) -> Self {
         Self {
+            letter: self.letter.clone(),
             source: Arc::clone(&self.source),
             clock: self.clock,
             out: self.out.clone(),
         }
+    }
+}
+
+/// Where a new plan waits for its sender while a round of it is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Letter(Arc<Mutex<Option<SenderPlan>>>);
+
+impl Letter {
+    /// Lays down a plan, in place of one that lies there.
+    pub(super) fn put(&self, plan: SenderPlan) {
+        *self.lock() = Some(plan);
+    }
+
+    /// The plan that lies there, if there is one.
+    pub(super) fn take(&self) -> Option<SenderPlan> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<SenderPlan>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,9 +111,14 @@ pub(super) async fn run<S: Source>(
         let listed = list(agenda, context, &mut outcome.streak, rng).await;
         outcome.failure = listed.err();
     }
-    if outcome.failure.is_none() && (lists || agenda.is_due(now)) {
+    let glances = !lists && agenda.prefers_a_page(now);
+    if glances {
+        let told = glance(agenda, context, &mut outcome.streak, rng).await;
+        outcome.failure = told.err();
+    }
+    if outcome.failure.is_none() && (lists || glances || agenda.is_due(now)) {
         let reads = inspect_all(agenda, context, rng).await;
-        outcome.take_in(reads, lists);
+        outcome.take_in(reads, lists || glances);
     } else if outcome.failure.is_none() {
         let asked = context.source.verify(&agenda.plan.id).await;
         outcome.streak.note(asked.as_ref().err());
@@ -95,7 +128,19 @@ pub(super) async fn run<S: Source>(
     outcome
 }
 
-/// Passes on each page as it comes, so that no listing is held in memory.
+/// One page of the newest, in place of many reads.
+async fn glance<S: Source>(
+    agenda: &mut Agenda,
+    context: &Context<S>,
+    streak: &mut Streak,
+    rng: &mut impl Rng,
+) -> Result<(), Failure> {
+    let mut progress = Progress::new(Extent::Newest, Instant::now());
+    read_pages(agenda, context, &mut progress, streak, rng).await?;
+    agenda.page_ended(Instant::now());
+    Ok(())
+}
+
 async fn list<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
@@ -103,6 +148,26 @@ async fn list<S: Source>(
     rng: &mut impl Rng,
 ) -> Result<(), Failure> {
     let mut progress = agenda.begin_listing(Instant::now());
+    if let Err(failure) = read_pages(agenda, context, &mut progress, streak, rng).await {
+        agenda.break_listing(progress);
+        return Err(failure);
+    }
+    let ended = context.source.server_now().min(context.clock.now());
+    if agenda.listed(&progress, ended, Instant::now(), rng) {
+        let ids = progress.ids;
+        send(agenda, context, Finding::Listed { ids, ended }).await;
+    }
+    Ok(())
+}
+
+/// Passes on each page as it comes, so that no listing is held in memory.
+async fn read_pages<S: Source>(
+    agenda: &mut Agenda,
+    context: &Context<S>,
+    progress: &mut Progress,
+    streak: &mut Streak,
+    rng: &mut impl Rng,
+) -> Result<(), Failure> {
     loop {
         let server_now = context.source.server_now();
         let page = {
@@ -111,28 +176,20 @@ async fn list<S: Source>(
             context.source.page(&agenda.plan.id, listing, &judge).await
         };
         streak.note(page.as_ref().err());
-        let page = match page {
-            Ok(Some(page)) => agenda.seen(page, server_now, Instant::now(), rng),
-            Ok(None) => break,
-            Err(failure) => {
-                agenda.break_listing(progress);
-                return Err(failure);
-            }
+        let Some(page) = page? else {
+            return Ok(());
         };
+        let page = agenda.seen(page, server_now, Instant::now(), rng);
         let ids = page.iter().map(|transfer| transfer.id.clone());
         progress.ids.extend(ids);
         if !page.is_empty() {
             send(agenda, context, Finding::Seen(page)).await;
         }
     }
-    if agenda.listed(&progress, Instant::now(), rng) {
-        send(agenda, context, Finding::Listed(progress.ids)).await;
-    }
-    Ok(())
 }
 
 /// Reads what is due, the most urgent first; what there was no time for, or no
-/// server, stays due.
+/// server, stays due. What is watched no more is not read to the end.
 async fn inspect_all<S: Source>(
     agenda: &mut Agenda,
     context: &Context<S>,
@@ -140,6 +197,7 @@ async fn inspect_all<S: Source>(
 ) -> Reads {
     let mut under_way = JoinSet::new();
     let mut reads = Reads::default();
+    open_letter(agenda, context);
     let end = Instant::now() + agenda.plan.intervals.normal;
     loop {
         while under_way.len() < READS_AT_A_TIME && reads.may_go_on(end) {
@@ -152,7 +210,10 @@ async fn inspect_all<S: Source>(
                 (id, answer)
             });
         }
-        match under_way.join_next().await {
+        let read = under_way.join_next().await;
+        open_letter(agenda, context);
+        match read {
+            Some(Ok((id, _))) if !agenda.waits_for(&id) => {}
             Some(Ok((id, answer))) => {
                 reads.note(&id, answer.as_ref().err());
                 take(agenda, context, (id, answer), rng).await;
@@ -165,6 +226,13 @@ async fn inspect_all<S: Source>(
         agenda.postpone_due(Instant::now());
     }
     reads
+}
+
+/// Follows a plan that has come meanwhile.
+fn open_letter<S: Source>(agenda: &mut Agenda, context: &Context<S>) {
+    if let Some(plan) = context.letter.take() {
+        agenda.replan(plan, context.source.server_now(), Instant::now());
+    }
 }
 
 /// A panic in a read is a panic of the scheduler: the process ends by name.

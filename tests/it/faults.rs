@@ -37,6 +37,7 @@ async fn every_fault_has_its_reason_and_an_end() {
             json!({"kind": "status", "status": 403, "errorCode": 3001}),
             "not_licensed",
         ),
+        (json!({"kind": "html", "status": 403}), "not_licensed"),
         (
             json!({"kind": "status", "status": 404, "errorCode": 2004}),
             "version",
@@ -209,4 +210,25 @@ async fn a_server_that_refuses_every_token_is_not_stormed_with_renewals() {
     server.faults(json!([])).await;
     exporter.is("cryptshare_up", &[], 1.0).await;
     exporter.is("cryptshare_verified", &[], 1.0).await;
+}
+
+/// It says nothing of the bulk list: whoever forbids one request forbids any.
+#[tokio::test]
+async fn a_bulk_list_that_is_forbidden_at_first_is_asked_for_again() {
+    let fixed = ["--speed", "0", "--senders", "1", "--transfers", "30"];
+    let server = Server::start(&[&fixed[..], &["--api-minor", "13"]].concat()).await;
+    let forbidden = json!({"kind": "html", "status": 403, "endpoint": "sent_transfers"});
+    server.faults(json!([forbidden])).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    exporter
+        .line_of_each(&["polling fails", "reason=not_licensed"])
+        .await;
+    server.faults(json!([])).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    exporter
+        .line_of_each(&["transfers are read in bulk", "polling works again"])
+        .await;
+    let lines = exporter.process.lines();
+    let is_told = |what: &str| lines.iter().any(|line| line.contains(what));
+    assert!(!is_told("one by one"), "{lines:#?}");
 }

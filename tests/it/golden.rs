@@ -85,12 +85,18 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
     let page = listed.value.transfers;
     let ids = page.iter().map(|reading| reading.id.clone()).collect();
     let findings = [
-        Finding::Listed(Vec::new()),
+        Finding::Listed {
+            ids: Vec::new(),
+            ended: at(-1_000 * 86_400),
+        },
         inspected(ACTIVE, "status/processing.json"),
         inspected(FAILED, "status/failed.json"),
         round(None, until),
         Finding::Seen(page),
-        Finding::Listed(ids),
+        Finding::Listed {
+            ids,
+            ended: at(-60),
+        },
         inspected(ACTIVE, "status/active.json"),
         round(None, until),
     ];

@@ -1,9 +1,12 @@
 //! Answers that are good but for one thing: what a client gets, and that the
 //! exporter says the truth again when it is over.
 
+use cryptshare_exporter::clock::Clock;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::{
+    oracle,
     quirks::{is_still_told, told},
     rig::{Exporter, Server, config, run},
     stranger::{Answer, Stranger},
@@ -117,4 +120,47 @@ async fn the_truth_is_told_again_after_every_fault() {
         let now = told(exporter.samples().await);
         is_still_told(&before, &now, &fault.to_string());
     }
+}
+
+/// A server in maintenance lists nothing, and that is the first thing we see of
+/// it: what it lists later was there all the same.
+#[tokio::test]
+async fn a_first_listing_that_is_empty_makes_nothing_new_of_what_was_there() {
+    let server = server(&["--activity", "0"]).await;
+    server.faults(json!([{"kind": "empty_list"}])).await;
+    let exporter = Exporter::start(&config(&server, ""), &[]).await;
+    exporter.polls(2.0).await;
+    server.faults(json!([])).await;
+    let truth = server.truth().await;
+    let sent = oracle::transfers(&truth["senders"][&server.senders[0]]);
+    let count = |count: usize| f64::from(u32::try_from(count).unwrap());
+    exporter
+        .is("cryptshare_transfers", &[], count(sent.len()))
+        .await;
+    // Of the last day nobody knows.
+    let yesterday = Clock::System.now() - SignedDuration::from_hours(24);
+    let yesterday = yesterday.strftime("%Y%m%d-%H%M%S").to_string();
+    let is_young =
+        |(id, told): &(&String, &oracle::Told)| **id > yesterday && told.state != "unknown";
+    let young = sent.iter().filter(is_young).count();
+    assert!(young < sent.len() / 2, "{young} of {}", sent.len());
+    let began = [("state", "processing")];
+    exporter
+        .is("cryptshare_state_transitions_total", &began, count(young))
+        .await;
+}
+
+#[tokio::test]
+async fn items_that_cannot_be_read_are_told_in_one_line_from_the_first_listing_on() {
+    let server = server(&[]).await;
+    server.faults(json!([{"kind": "corrupt_item"}])).await;
+    let exporter = Exporter::start(&config(&server, ""), &[]).await;
+    exporter.polls(3.0).await;
+    let lines = exporter.process.lines();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("items that cannot be read"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("level=warn"), "{told:#?}");
 }

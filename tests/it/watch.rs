@@ -128,13 +128,13 @@ async fn a_file_that_breaks_is_told_once_and_what_it_said_stays_until_it_is_mend
     let stranger = "[[transfer]]\nsender = \"eve@example.com\"\ntracking_id = \"x\"\n";
     for (text, told) in [
         (
-            "[[transfer]]\nsender = 7\n",
+            "[[transfer]]\nsender = 7\ntracking_id = \"x\"\n",
             "2: transfer[0].sender: is an integer",
         ),
         ("", "1: file: there is no [[transfer]]"),
         (
             stranger,
-            "3: transfer[0].tracking_id: the server \\\"sim\\\" has no such sender",
+            "2: transfer[0].sender: the server \\\"sim\\\" has no such sender",
         ),
     ] {
         story.write("list.toml", text);
@@ -249,4 +249,47 @@ async fn a_discovered_transfer_gets_its_name_and_the_configuration_wins() {
     })
     .await;
     exporter.is(INFO, &[("tracking_id", &listed)], 1.0).await;
+}
+
+#[tokio::test]
+async fn a_content_that_is_wrong_is_one_line_that_says_what_becomes_of_the_file() {
+    let story = Story::begin(None).await;
+    let id = story.server.active_transfer().await;
+    let wrong = "[[transfer]]\nsender = 7\ntracking_id = \"a/b\"\n".repeat(20);
+    story.put("list.toml", &wrong);
+    fs::create_dir(story.folder.path().join("folder.toml")).unwrap();
+    let exporter = Exporter::start(&story.config, &[]).await;
+    exporter.polls(2.0).await;
+    let of = |lines: &[String], file: &str| {
+        let told = lines.iter().filter(|line| line.contains(file));
+        told.cloned().collect::<Vec<_>>()
+    };
+    let lines = exporter.process.lines();
+    let folder = of(&lines, "folder.toml");
+    assert_eq!(folder.len(), 1, "{folder:#?}");
+    let expect = "it is not a regular file; put a file in its place, or remove it";
+    assert!(folder[0].contains(expect), "{folder:#?}");
+    let list = of(&lines, "list.toml");
+    assert_eq!(list.len(), 1, "{list:#?}");
+    for expect in [
+        "2: transfer[0].sender: is an integer",
+        "more=39",
+        "nothing is read from it until it is mended",
+    ] {
+        assert!(list[0].contains(expect), "{list:#?}");
+    }
+
+    // The same again is no news.
+    story.put("list.toml", &wrong);
+    exporter.polls(2.0).await;
+    story.put("list.toml", &story.entry(&id, "mended"));
+    exporter.is(INFO, &[("name", "mended")], 1.0).await;
+    story.put("list.toml", &wrong);
+    let stays = "what it said before stays until it is mended";
+    exporter.line_of_each(&[stays]).await;
+    exporter.polls(2.0).await;
+    let list = of(&exporter.process.lines(), "list.toml");
+    let warnings = list.iter().filter(|line| line.contains("level=warn"));
+    assert_eq!(warnings.count(), 2, "{list:#?}");
+    exporter.is(INFO, &[("name", "mended")], 1.0).await;
 }

@@ -138,7 +138,7 @@ fn senders(
     let problems = table.problems.clone();
     let mut ids = HashSet::new();
     for transfer in table.tables("transfer") {
-        let Some((place, address, named)) = transfer_entry(transfer, around) else {
+        let Some((place, (_, address), named)) = transfer_entry(transfer, around) else {
             continue;
         };
         if !ids.insert(named.tracking_id.clone()) {
@@ -203,12 +203,12 @@ fn check_labels(senders: &[Read], problems: &Problems) {
     }
 }
 
-/// One transfer that is named: where its id stands, the address of its sender,
-/// and itself.
+/// One transfer that is named: where its id stands, the address of its sender
+/// and where that stands, and itself.
 pub(super) fn transfer_entry(
     mut table: Table<'_>,
     around: &Surroundings,
-) -> Option<(Place, String, NamedTransfer)> {
+) -> Option<(Place, (Place, String), NamedTransfer)> {
     let sender = table.parsed("sender", values::address);
     let tracking_id = table.parsed("tracking_id", values::tracking_id);
     for key in ["sender", "tracking_id"] {
@@ -223,7 +223,7 @@ pub(super) fn transfer_entry(
         let wrong = "does not look like the ids that known servers hand out";
         around.warn(&place, wrong, "check it if the transfer is not found");
     }
-    let (_, sender) = sender?;
+    let sender = sender?;
     let named = NamedTransfer {
         tracking_id,
         name: name.unwrap_or_default(),

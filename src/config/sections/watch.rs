@@ -81,12 +81,13 @@ fn entry(
     ids: &mut HashSet<TrackingId>,
 ) -> Option<(SenderId, NamedTransfer)> {
     let problems = table.problems.clone();
-    let (place, address, named) = transfer_entry(table, around)?;
+    let (place, (sender_place, address), named) = transfer_entry(table, around)?;
     let sender = SenderId::new(&server.name, &address);
     if !server.senders.iter().any(|known| known.id == sender) {
         let wrong = format!("the server \"{}\" has no such sender", server.name);
-        let remedy = "add a [[server.sender]] with its address to the configuration";
-        problems.add(place.problem(wrong, remedy));
+        let remedy =
+            "correct it, or add a [[server.sender]] with this address to the configuration";
+        problems.add(sender_place.problem(wrong, remedy));
     }
     if !ids.insert(named.tracking_id.clone()) {
         let wrong = format!("the transfer {} stands here twice", named.tracking_id);
@@ -186,7 +187,10 @@ mod tests {
                     [[transfer]]\ntracking_id = \"c/d\"\n";
         let told = told(text).unwrap_err();
         let expect = [
-            (6, "has no such sender; add a [[server.sender]]"),
+            (
+                5,
+                "transfer[1].sender: the server \"prod\" has no such sender; correct it",
+            ),
             (9, "stands here twice; keep one entry"),
             (10, "unknown key"),
             (11, "there is no sender"),

@@ -37,13 +37,15 @@ pub fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure 
 
 /// The class of an error answer. A 404 is *not found* only with code 2003
 /// (contract, section 8, row 3): any other one never means that a transfer is
-/// gone.
+/// gone. A 403 without a code is taken for the only one that the contract knows
+/// of lists and states: it says nothing of the request, and nothing of a token
+/// that only a human might bring again.
 fn reason(status: StatusCode, code: Option<u64>) -> Reason {
     match (status.as_u16(), code) {
         (406, _) | (404, Some(2004)) => Reason::Version,
         (404, Some(2003)) => Reason::NotFound,
         (429, _) => Reason::Throttled,
-        (403, Some(3001)) => Reason::NotLicensed,
+        (403, Some(3001) | None) => Reason::NotLicensed,
         (403, Some(3002)) | (401, _) => Reason::Unauthorized,
         (300..=399, _) => Reason::Redirected,
         (400..=499, _) => Reason::Rejected,
@@ -87,6 +89,7 @@ mod tests {
         check(429, Some(2007), Reason::Throttled);
         check(429, None, Reason::Throttled);
         check(403, Some(3001), Reason::NotLicensed);
+        check(403, None, Reason::NotLicensed);
         check(401, Some(3002), Reason::Unauthorized);
         check(403, Some(3002), Reason::Unauthorized);
         check(401, Some(3003), Reason::Unauthorized);

@@ -3,15 +3,18 @@
 //! **Invariants.** A record is dropped only long after the server stopped
 //! listing it, so that what returns is recognized.
 
+mod baseline;
 mod persist;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use baseline::Baseline;
+
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    ById, Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, merge,
+    ById, Discover, Event, Record, Round, State, TrackingId, Transfer, View, merge,
     record::{RecipientMark, Tally},
 };
 
@@ -40,33 +43,6 @@ pub struct Book {
     touched: BTreeSet<TrackingId>,
     /// What is watched, or the baseline, changed since the last commit.
     is_touched: bool,
-}
-
-/// Whether the next listing is a baseline.
-#[derive(Debug, Clone, Copy)]
-enum Baseline {
-    /// It is one for every id that is unknown and outside of the scope of the
-    /// listings before.
-    Due { listed: Scope },
-    /// Whatever comes is new.
-    Taken,
-}
-
-impl Default for Baseline {
-    fn default() -> Self {
-        Self::Due {
-            listed: Scope::default(),
-        }
-    }
-}
-
-impl Baseline {
-    fn covers(self, reading: &Transfer, at: Timestamp) -> bool {
-        match self {
-            Self::Due { listed } => !listed.had_in_view(reading, at),
-            Self::Taken => false,
-        }
-    }
 }
 
 /// One transfer in the book.
@@ -144,11 +120,7 @@ impl Book {
     /// Watches this from now on. A wider scope makes the next listing a
     /// baseline for what only it admits.
     pub(super) fn watch(&mut self, watching: Watching, at: Timestamp) {
-        let listed = self.watching.scope;
-        let is_taken = matches!(self.baseline, Baseline::Taken);
-        if is_taken && watching.scope.is_wider_than(&listed) {
-            self.baseline = Baseline::Due { listed };
-        }
+        self.baseline.follow(watching.scope);
         if self.unwatched_since.take().is_some() {
             self.begin_anew();
         }
@@ -241,11 +213,8 @@ impl Book {
 
     /// What the listings so far had in view: whatever of that is not in the book
     /// is new.
-    pub const fn listed(&self) -> Scope {
-        match self.baseline {
-            Baseline::Due { listed } => listed,
-            Baseline::Taken => self.watching.scope,
-        }
+    pub const fn listed(&self) -> View {
+        self.baseline.seen()
     }
 
     /// The transfers that the server knows, each with the state up to which all
@@ -343,9 +312,8 @@ impl Book {
     }
 
     /// The end of a listing: what it did not show is not listed.
-    pub(super) fn end_listing(&mut self, ids: Vec<TrackingId>, at: Timestamp) {
-        self.is_touched |= matches!(self.baseline, Baseline::Due { .. });
-        self.baseline = Baseline::Taken;
+    pub(super) fn end_listing(&mut self, ids: Vec<TrackingId>, ended: Timestamp, at: Timestamp) {
+        self.is_touched |= self.baseline.take(self.watching.scope, ended);
         self.settle_missing(&ids.into_iter().collect(), at);
     }
 
@@ -354,7 +322,9 @@ impl Book {
             return Vec::new();
         }
         let origin = self.watching.named.get(&reading.id);
-        let is_baseline = origin == Some(&Origin::Configured) && !self.is_known_new(&reading.id);
+        let is_old = self.watching.scope.discovers() && self.baseline.is_from_before(&reading.id);
+        let is_configured = origin == Some(&Origin::Configured);
+        let is_baseline = is_old || is_configured && !self.is_known_new(&reading.id);
         let events = self.merge(reading, at, is_baseline);
         self.note_reading(reading);
         let named = |event| (reading.id.clone(), event);

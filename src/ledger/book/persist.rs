@@ -10,7 +10,7 @@ use crate::{
     ledger::{
         Presence, Watching,
         counters::{Counters, Histogram},
-        rows::{self, Malformed, moment, optional, timestamp},
+        rows::{self, Malformed, Moment, moment, optional, timestamp},
     },
     model::{
         Discover, Record, Round, Scope, State, TrackingId, Verification,
@@ -57,31 +57,32 @@ impl Book {
         rows::Sender {
             counters: counters_row(&self.newest),
             scope: scope_row(self.watching.scope),
-            baseline_due: match self.baseline {
-                Baseline::Due { listed } => Some(scope_row(listed)),
-                Baseline::Taken => None,
-            },
+            baseline_due: self.baseline.due().map(scope_row),
             presence: self.presence.as_ref().map(presence_row),
             unwatched_since: self.unwatched_since.map(moment),
         }
     }
 
-    pub(in crate::ledger) fn restored(row: &rows::Sender) -> Result<Self, Malformed> {
+    /// When the first listing ended.
+    pub(in crate::ledger) fn since(&self) -> Option<Moment> {
+        self.baseline.seen().since.map(moment)
+    }
+
+    pub(in crate::ledger) fn restored(
+        row: &rows::Sender,
+        since: Option<Moment>,
+    ) -> Result<Self, Malformed> {
         let counters = counters(&row.counters)?;
+        let (due, watched) = (row.baseline_due.map(scope), scope(row.scope));
         Ok(Self {
             newest: counters.clone(),
             counters,
             presence: row.presence.map(presence).transpose()?,
             watching: Watching {
-                scope: scope(row.scope),
+                scope: watched,
                 ..Watching::default()
             },
-            baseline: match row.baseline_due {
-                Some(listed) => Baseline::Due {
-                    listed: scope(listed),
-                },
-                None => Baseline::Taken,
-            },
+            baseline: Baseline::restored(due, watched, optional(since)?),
             unwatched_since: optional(row.unwatched_since)?,
             ..Self::default()
         })

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Discover, State, Verification};
+use crate::model::{Discover, Scope, State, Verification};
 
 const EVERYTHING: Scope = Scope {
     discover: Discover::Everything,
@@ -30,7 +30,7 @@ fn book(named: &[(&str, Origin)]) -> Book {
 fn list(book: &mut Book, page: Vec<Transfer>, at: Timestamp) -> Happened {
     let ids = page.iter().map(|reading| reading.id.clone()).collect();
     let happened = book.see(page, at);
-    book.end_listing(ids, at);
+    book.end_listing(ids, at, at);
     happened
 }
 
@@ -336,7 +336,7 @@ fn what_is_too_old_to_be_discovered_leaves_with_its_name() {
 fn a_name_that_went_while_nobody_watched_is_gone_after_the_start() {
     let mut before = watching(Scope::default(), &[("a", Origin::Dropped)]);
     before.inspect(&reading("a", State::Active), at(0));
-    let mut book = Book::restored(&before.row()).unwrap();
+    let mut book = Book::restored(&before.row(), before.since()).unwrap();
     for (id, row) in before.changes() {
         book.restore_transfer(id, row.unwrap()).unwrap();
     }
@@ -405,7 +405,7 @@ fn discovering_everything_after_what_lives_has_a_baseline_for_what_had_ended() {
         ..book.watching.clone()
     };
     book.watch(everything, at(60));
-    assert_eq!(book.listed(), LIVING);
+    assert_eq!(book.listed().scope, LIVING);
     let page = vec![
         reading("a", State::Active),
         reading("new", State::Active),
@@ -421,7 +421,7 @@ fn discovering_everything_after_what_lives_has_a_baseline_for_what_had_ended() {
         book.inspect(&failing("mute", State::Failed), at(62)),
         vec![]
     );
-    assert_eq!(book.listed(), EVERYTHING);
+    assert_eq!(book.listed().scope, EVERYTHING);
 }
 
 #[test]

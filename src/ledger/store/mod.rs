@@ -13,6 +13,7 @@ mod aside;
 mod look;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::MetadataExt,
@@ -22,10 +23,10 @@ use std::{
 use look::Look;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, backends::FileBackend,
+    TableDefinition, TableError, backends::FileBackend,
 };
 
-use super::rows::{self, Malformed};
+use super::rows::{self, Malformed, Moment};
 use crate::{
     files,
     model::{SenderId, TrackingId},
@@ -49,10 +50,16 @@ const SENDERS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 /// Server, address and tracking id.
 const TRANSFERS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("transfers");
 
+/// When a sender's first listing ended, by server and address. It stands apart
+/// since earlier exporters know nothing of it: they leave it alone, and a file
+/// without it says that this is not known.
+const BASELINES: TableDefinition<'_, (&str, &str), Moment> = TableDefinition::new("baselines");
+
 /// The rows of one transaction; `None` takes a row away.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(super) senders: Vec<(SenderId, Option<Vec<u8>>)>,
+    pub(super) baselines: Vec<(SenderId, Option<Moment>)>,
     pub(super) transfers: Vec<(SenderId, TrackingId, Option<Vec<u8>>)>,
 }
 
@@ -74,6 +81,8 @@ impl Batch {
 #[derive(Debug, Default)]
 pub struct Content {
     pub(super) senders: Vec<(SenderId, rows::Sender)>,
+    /// When the first listing of each ended.
+    pub(super) baselines: BTreeMap<SenderId, Moment>,
     pub(super) transfers: Vec<(SenderId, TrackingId, rows::Transfer)>,
 }
 
@@ -327,7 +336,10 @@ fn read(database: &Database) -> Result<Content, Unreadable> {
         Some(_) | None => return Err(Unreadable::Malformed(Malformed)),
     }
     let (senders, transfers) = raw_rows(database).map_err(storage)?;
-    let mut content = Content::default();
+    let mut content = Content {
+        baselines: baselines(database).map_err(storage)?,
+        ..Content::default()
+    };
     for (id, bytes) in senders {
         let row = rows::Sender::decode(&bytes).map_err(Unreadable::Malformed)?;
         content.senders.push((id, row));
@@ -368,6 +380,22 @@ fn raw_rows(database: &Database) -> Result<(RawSenders, RawTransfers), redb::Err
     Ok((senders, transfers))
 }
 
+/// None in a file that only earlier exporters have written.
+fn baselines(database: &Database) -> Result<BTreeMap<SenderId, Moment>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let table = match transaction.open_table(BASELINES) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+        table => table?,
+    };
+    let mut baselines = BTreeMap::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let (server, address) = key.value();
+        baselines.insert(SenderId::new(server, address), value.value());
+    }
+    Ok(baselines)
+}
+
 fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
@@ -376,6 +404,14 @@ fn write(database: &Database, batch: &Batch) -> Result<(), redb::Error> {
             let key = (sender.server(), sender.address());
             match row {
                 Some(row) => table.insert(key, row.as_slice())?,
+                None => table.remove(key)?,
+            };
+        }
+        let mut table = transaction.open_table(BASELINES)?;
+        for (sender, since) in &batch.baselines {
+            let key = (sender.server(), sender.address());
+            match since {
+                Some(since) => table.insert(key, *since)?,
                 None => table.remove(key)?,
             };
         }

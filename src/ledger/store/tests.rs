@@ -153,6 +153,7 @@ fn batch(n: u64, rng: &mut StdRng) -> Batch {
         (sender(), id, Some(row.encode()))
     };
     Batch {
+        baselines: Vec::new(),
         senders: vec![(sender(), Some(row.encode()))],
         // The first ones are written each time, so they tell which batch came
         // last; the others come and go.
@@ -242,6 +243,7 @@ fn what_is_committed_is_found_again_and_what_is_dropped_is_gone() {
     store.commit(&batch(1, &mut rng)).unwrap();
     let id = TrackingId::parse("t3").unwrap();
     let dropped = Batch {
+        baselines: Vec::new(),
         senders: Vec::new(),
         transfers: vec![(sender(), id, None)],
     };
@@ -357,6 +359,7 @@ fn a_row_that_is_none_is_told_as_damage() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(directory.path(), IfMissing::Create).unwrap();
     let nonsense = Batch {
+        baselines: Vec::new(),
         senders: vec![(sender(), Some(vec![0xff; 3]))],
         transfers: Vec::new(),
     };

@@ -151,7 +151,7 @@ impl Lives {
             Step::Create(n) => self.server.create(&id(n)),
             Step::Happen(n, deed) => self.server.happen(&id(n), deed),
             Step::List => {
-                for finding in self.server.listing() {
+                for finding in self.server.listing(at(self.seconds)) {
                     self.hear(finding);
                 }
             }
@@ -177,7 +177,7 @@ impl Lives {
         let readings = match &finding {
             Finding::Seen(page) => page.as_slice(),
             Finding::Inspected(reading) => std::slice::from_ref(reading),
-            Finding::Listed(_) | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
+            Finding::Listed { .. } | Finding::Gone(_) | Finding::RoundEnded(_) => &[],
         };
         for n in 0..ALL {
             let heard = &mut self.heard[n];

@@ -3,6 +3,7 @@
 //! **Invariants.** Observations, commits and restarts come as from the
 //! bookkeeper.
 
+mod baseline;
 mod lives;
 mod server;
 
@@ -19,7 +20,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// The sender's transfers are listed.
 fn list(ledger: &mut Ledger, server: &Server, at: Timestamp) {
-    for finding in server.listing() {
+    for finding in server.listing(at) {
         ledger.apply(observed(finding, at));
     }
 }

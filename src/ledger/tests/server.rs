@@ -101,8 +101,8 @@ impl Server {
         self.0.entry(id.clone()).or_insert(sent);
     }
 
-    /// What a listing tells: ids and states.
-    pub(super) fn listing(&self) -> [Finding; 2] {
+    /// What a listing tells that ends now: ids and states.
+    pub(super) fn listing(&self, ended: jiff::Timestamp) -> [Finding; 2] {
         let known = self.0.iter().filter(|(_, sent)| sent.is_known);
         let item = |(id, sent): (&TrackingId, &Sent)| Transfer {
             state: Some(sent.state),
@@ -110,7 +110,7 @@ impl Server {
         };
         let page: Vec<_> = known.map(item).collect();
         let ids = page.iter().map(|one| one.id.clone()).collect();
-        [Finding::Seen(page), Finding::Listed(ids)]
+        [Finding::Seen(page), Finding::Listed { ids, ended }]
     }
 
     /// What a single read tells.

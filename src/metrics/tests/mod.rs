@@ -113,7 +113,14 @@ impl Desk {
         let singly = transfers.clone();
         let ids = transfers.iter().map(|reading| reading.id.clone()).collect();
         self.observe(sender, seconds, Finding::Seen(transfers));
-        self.observe(sender, seconds, Finding::Listed(ids));
+        self.observe(
+            sender,
+            seconds,
+            Finding::Listed {
+                ids,
+                ended: at(seconds),
+            },
+        );
         for reading in singly {
             self.observe(sender, seconds, Finding::Inspected(reading));
         }

@@ -24,17 +24,57 @@ pub(in crate::poll) struct Progress {
     began: Instant,
 }
 
+/// From so many reads on, a page in their place is less of a burden.
+const WORTH_A_PAGE: usize = 5;
+
+impl Progress {
+    /// A listing of which nothing was read yet.
+    pub(in crate::poll) fn new(extent: Extent, now: Instant) -> Self {
+        Self {
+            listing: Listing::new(extent),
+            ids: Vec::new(),
+            began: now,
+        }
+    }
+}
+
 impl Agenda {
+    /// Whether a page of the newest transfers, which are those that are being
+    /// processed, is likely to tell what many reads would.
+    pub(in crate::poll) fn prefers_a_page(&self, now: Instant) -> bool {
+        self.plan.scope.discovers() && self.told_by_pages(now).count() >= WORTH_A_PAGE
+    }
+
+    /// What is being processed and due about now, and was told whole by the last
+    /// listing that had it.
+    fn told_by_pages(&self, now: Instant) -> impl Iterator<Item = &TrackingId> {
+        let about_now = now + self.plan.intervals.processing / 5;
+        self.quick.due_by(about_now).filter(|id| {
+            let watched = self.watched.get(*id);
+            let is_processed = |one: &&Watched| one.state == Some(State::Processing);
+            watched
+                .filter(is_processed)
+                .is_some_and(|one| one.is_told_whole)
+        })
+    }
+
+    /// Takes in that a page has told what it could: what it should have told and
+    /// did not is read singly, until a listing has it again.
+    pub(in crate::poll) fn page_ended(&mut self, now: Instant) {
+        let missed: Vec<_> = self.told_by_pages(now).cloned().collect();
+        for id in missed {
+            if let Some(watched) = self.watched.get_mut(&id) {
+                watched.is_told_whole = false;
+            }
+        }
+    }
+
     /// The listing of this round.
     pub(in crate::poll) fn begin_listing(&mut self, now: Instant) -> Progress {
         let longest = self.plan.intervals.listing;
         let unfinished = self.unfinished.take();
         let unfinished = unfinished.filter(|one| now.duration_since(one.began) < longest);
-        unfinished.unwrap_or_else(|| Progress {
-            listing: Listing::new(self.extent(now)),
-            ids: Vec::new(),
-            began: now,
-        })
+        unfinished.unwrap_or_else(|| Progress::new(self.extent(now), now))
     }
 
     /// Takes in that the listing failed. One of everything is gone on with in
@@ -104,10 +144,12 @@ impl Agenda {
     }
 
     /// Takes in the end of a listing: what it misses is read singly. The answer
-    /// is whether it is believed to have told everything.
+    /// is whether it is believed to have told everything by the time at which it
+    /// `ended`.
     pub(in crate::poll) fn listed(
         &mut self,
         progress: &Progress,
+        ended: Timestamp,
         now: Instant,
         rng: &mut impl Rng,
     ) -> bool {
@@ -139,7 +181,7 @@ impl Agenda {
         let is_believed = is_full && !is_suspect && !self.doubts(&listed, now);
         if is_believed {
             self.drop_ended(&listed);
-            self.listed = self.plan.scope;
+            self.listed = self.listed.after(self.plan.scope, ended);
         }
         is_believed
     }
@@ -149,6 +191,7 @@ impl Agenda {
             return;
         };
         watched.is_listed = true;
+        watched.is_told_whole = false;
         let has_changed = transfer.state.is_some() && transfer.state != watched.state;
         let had_ended = watched.state.is_some_and(State::is_final);
         // The state is left as it was read: the read that is due now tells.
@@ -162,7 +205,7 @@ impl Agenda {
         // What had ended before we began to watch is counted, never read; a
         // transfer that came and ended between two listings is read once.
         let has_ended = transfer.state.is_some_and(State::is_final);
-        let ended_before = has_ended && !self.listed.had_in_view(transfer, server_now);
+        let ended_before = has_ended && !self.listed.had(transfer, server_now);
         let watched = Watched {
             state: transfer.state.filter(|_| ended_before),
             is_listed: true,
@@ -179,6 +222,7 @@ impl Agenda {
         let known = self.watched.get_mut(&transfer.id);
         let has_ended = known.is_some_and(|watched| {
             watched.is_listed = true;
+            watched.is_told_whole = true;
             watched.state.is_some_and(State::is_final)
         });
         if has_ended {

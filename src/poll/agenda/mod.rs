@@ -4,6 +4,7 @@
 //! A *full* round comes at the sender's interval: it lists, and reads what is
 //! due by then. Between two of them, *quick* rounds read what changes by the
 //! second: transfers that are being processed, that are new or have changed.
+//! Where the newest page tells many of them whole, it is asked for instead.
 //!
 //! **Invariants.** Only what can still change is due. What left the listing
 //! after it ended is forgotten, so the agenda is bounded by what the server
@@ -27,7 +28,7 @@ use super::{
     policy::{Turn, jittered},
     queue::Queue,
 };
-use crate::model::{Discover, Scope, State, TrackingId, Transfer};
+use crate::model::{Discover, State, TrackingId, Transfer, View};
 pub(super) use listing::Progress;
 use suspicion::Suspicion;
 
@@ -62,11 +63,15 @@ pub(super) struct Agenda {
     witness: Option<TrackingId>,
     /// Regular reads due until then belong to the round under way.
     horizon: Option<Instant>,
-    /// The scope of the listings so far: of what it admits, whatever is not
-    /// watched is new.
-    listed: Scope,
+    /// What the listings so far had in view: whatever of that is not watched is
+    /// new.
+    listed: View,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may come with any other"
+)]
 #[derive(Debug, Clone, Copy, Default)]
 struct Watched {
     state: Option<State>,
@@ -76,6 +81,8 @@ struct Watched {
     /// Its last reading came with a listing, and the next one will: it is not
     /// due, but it is missed where a listing does not have it.
     is_in_bulk: bool,
+    /// Its last listing told it whole.
+    is_told_whole: bool,
     /// It has been told that the server does not know this named transfer.
     is_told_missing: bool,
 }
@@ -152,8 +159,7 @@ impl Agenda {
         }
         for id in before.difference(&named) {
             if !scope.admits(id, server_now) {
-                self.watched.remove(id);
-                self.forget_due(id);
+                self.drop_watched(id);
             }
         }
         for id in named.difference(&before) {
@@ -172,8 +178,14 @@ impl Agenda {
             .extract_if(|id, _| !named.contains(id))
             .collect();
         for (id, _) in dropped {
-            self.forget_due(&id);
+            self.drop_watched(&id);
         }
+    }
+
+    fn drop_watched(&mut self, id: &TrackingId) {
+        self.watched.remove(id);
+        self.under_way.remove(id);
+        self.forget_due(id);
     }
 
     /// Whether nothing more will be learned of a transfer that has ended: it is
@@ -207,6 +219,12 @@ impl Agenda {
         let (_, id) = taken?;
         self.under_way.insert(id.clone());
         Some(id)
+    }
+
+    /// Whether the transfer was asked for and is watched still: of another one no
+    /// answer is wanted.
+    pub(super) fn waits_for(&self, id: &TrackingId) -> bool {
+        self.under_way.contains(id)
     }
 
     /// Whether [`Self::take_due`] has something.

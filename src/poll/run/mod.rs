@@ -23,7 +23,7 @@ use super::{
     agenda::Agenda,
     breaker::{Admission, Breaker, Streak},
     queue::Queue,
-    round::{self, Context, Outcome},
+    round::{self, Context, Letter, Outcome},
     source::Failure,
     trouble::Troubles,
 };
@@ -85,8 +85,8 @@ struct Scheduler<S> {
     queue: Queue<SenderId>,
     desks: HashMap<SenderId, Desk<S>>,
     breakers: BTreeMap<String, Breaker>,
-    /// Plans of senders whose round is under way.
-    waiting: HashMap<SenderId, SenderPlan>,
+    /// Where plans of senders wait whose round is under way.
+    letters: HashMap<SenderId, Letter>,
     rounds: JoinSet<Done<S>>,
     clock: Clock,
     rng: StdRng,
@@ -116,7 +116,7 @@ pub async fn run<S: Source>(
         queue: Queue::default(),
         desks: HashMap::new(),
         breakers: BTreeMap::new(),
-        waiting: HashMap::new(),
+        letters: HashMap::new(),
         rounds: JoinSet::new(),
         clock,
         rng,
@@ -158,9 +158,12 @@ impl<S: Source> Scheduler<S> {
                 let first = plan.intervals.until_first_round(&mut self.rng);
                 self.queue.push(Instant::now() + first, plan.id.clone());
                 let ceiling = server.max_backoff.max(plan.intervals.normal);
+                let letter = Letter::default();
+                self.letters.insert(plan.id.clone(), letter.clone());
                 let desk = Desk {
                     backoff: Backoff::new(FIRST_BACKOFF, ceiling),
                     context: Context {
+                        letter,
                         source: Arc::clone(source),
                         clock: self.clock,
                         out: out.clone(),
@@ -190,12 +193,14 @@ impl<S: Source> Scheduler<S> {
         }
     }
 
-    /// Gives senders other plans: to those whose round is under way when it is
-    /// over.
+    /// Gives senders other plans: to those whose round is under way between two
+    /// of its reads, or when it is over.
     fn replan(&mut self, plans: Vec<SenderPlan>) {
         for plan in plans {
             let Some(desk) = self.desks.get_mut(&plan.id) else {
-                self.waiting.insert(plan.id.clone(), plan);
+                if let Some(letter) = self.letters.get(&plan.id) {
+                    letter.put(plan);
+                }
                 continue;
             };
             desk.replan(plan);
@@ -219,7 +224,7 @@ impl<S: Source> Scheduler<S> {
         let plan = &desk.agenda.plan;
         desk.troubles.tell(plan, &outcome, now);
         self.tell_breaker(&desk, &outcome, &admission, now);
-        if let Some(plan) = self.waiting.remove(&desk.agenda.plan.id) {
+        if let Some(plan) = desk.context.letter.take() {
             desk.replan(plan);
         }
         desk.is_settled = outcome.failure.is_none();

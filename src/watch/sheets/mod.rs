@@ -34,9 +34,6 @@ const MOST_LOOKS: u32 = 10;
 /// A file that so many looks in a row have missed is gone.
 const MISSED_LOOKS: u32 = 2;
 
-/// Problems of one file that are told one by one.
-const MOST_PROBLEMS: usize = 10;
-
 /// All watch files.
 #[derive(Debug)]
 pub(super) struct Sheets {
@@ -220,6 +217,7 @@ impl Sheet {
                 return false;
             }
             Err(error) => {
+                let error = files::Error::Io(error);
                 self.complain(path, &error.to_string(), &[unreadable(&error)]);
                 return false;
             }
@@ -276,24 +274,31 @@ impl Sheet {
         is_changed
     }
 
-    /// Tells what is wrong, once for each content.
+    /// Tells what is wrong first, once for each content: an application makes the
+    /// same mistake in every entry.
     fn complain(&mut self, path: &Path, content: &(impl Hash + ?Sized), problems: &[String]) {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         if self.trouble.replace(hasher.finish()) == Some(hasher.finish()) {
             return;
         }
-        let file = path.display();
-        for problem in problems.iter().take(MOST_PROBLEMS) {
+        let (file, problem) = (path.display(), problems.first());
+        let more = problems.len().saturating_sub(1);
+        let more = Some(more).filter(|more| *more > 0);
+        if self.entries.is_empty() {
             tracing::warn!(
                 %file,
                 problem,
-                "a watch file is wrong; what it said before stays"
+                more,
+                "a watch file is wrong; nothing is read from it until it is mended"
             );
-        }
-        let more = problems.len().saturating_sub(MOST_PROBLEMS);
-        if more > 0 {
-            tracing::warn!(%file, more, "a watch file has further problems");
+        } else {
+            tracing::warn!(
+                %file,
+                problem,
+                more,
+                "a watch file is wrong; what it said before stays until it is mended"
+            );
         }
     }
 
@@ -303,8 +308,16 @@ impl Sheet {
     }
 }
 
-fn unreadable(error: &dyn std::error::Error) -> String {
-    format!("it cannot be read ({error}); let the exporter read it, or remove it")
+fn unreadable(error: &files::Error) -> String {
+    let remedy = match error {
+        files::Error::NotRegular => "put a file in its place, or remove it",
+        files::Error::TooLarge => "divide it among several files",
+        files::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "let the user of the exporter read it, or remove it"
+        }
+        files::Error::Io(_) => "it is tried again",
+    };
+    format!("{error}; {remedy}")
 }
 
 #[cfg(test)]

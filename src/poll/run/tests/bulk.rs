@@ -123,3 +123,42 @@ async fn a_wider_scope_reads_nothing_that_had_ended_before() {
     assert!(calls.iter().all(|call| call.what == What::Verify));
     run.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_that_are_processed_are_one_page_and_not_many_reads() {
+    let fake = server(400, 200);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE * 3).await;
+    for n in 0..60 {
+        fake.set(0, &format!("a-new-{n}"), State::Processing);
+    }
+    sleep(MINUTE).await;
+    let calls = run.calls_within(MINUTE).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    // One of them each five seconds at first, and less as it lasts.
+    assert!((7..=24).contains(&calls.len()), "{}", calls.len());
+    for n in 0..60 {
+        fake.set(0, &format!("a-new-{n}"), State::Active);
+    }
+    let calls = run.calls_within(MINUTE * 10).await;
+    assert_eq!(reads(&calls), Vec::<&str>::new());
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_newest_page_does_not_tell_is_read_singly() {
+    let fake = server(400, 200);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE * 3).await;
+    for n in 0..20 {
+        fake.set(0, &format!("a-new-{n}"), State::Processing);
+    }
+    sleep(Duration::from_secs(70)).await;
+    fake.hide(|id| id.as_str().starts_with("a-new"));
+    let calls = run.calls_within(Duration::from_secs(30)).await;
+    let times = times(&calls);
+    for n in 0..20 {
+        assert!(times.contains_key(&(0, format!("a-new-{n}"))), "{n}");
+    }
+    run.end().await;
+}

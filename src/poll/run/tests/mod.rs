@@ -24,7 +24,7 @@ use super::*;
 use crate::{
     budget::Budget,
     cryptshare::{Judge, Leaf, Listing, Style, answers::Page},
-    model::{Discover, Finding, Scope, State, TrackingId, Transfer, Verification},
+    model::{Discover, Finding, Scope, State, TrackingId, Transfer, Verification, View},
     poll::{Intervals, SenderPlan, ServerPlan},
 };
 
@@ -363,7 +363,7 @@ impl Run {
                 // No more is looked at, and a week is long.
                 if matches!(
                     observation.finding,
-                    Finding::RoundEnded(_) | Finding::Gone(_) | Finding::Listed(_)
+                    Finding::RoundEnded(_) | Finding::Gone(_) | Finding::Listed { .. }
                 ) {
                     kept.lock().unwrap().push(observation);
                 }
@@ -392,9 +392,10 @@ impl Run {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
         let round = |observation: Observation| match observation.finding {
             Finding::RoundEnded(round) => Some((number(&observation.sender), round.failure)),
-            Finding::Seen(_) | Finding::Listed(_) | Finding::Inspected(_) | Finding::Gone(_) => {
-                None
-            }
+            Finding::Seen(_)
+            | Finding::Listed { .. }
+            | Finding::Inspected(_)
+            | Finding::Gone(_) => None,
         };
         observed.into_iter().filter_map(round).collect()
     }
@@ -405,7 +406,7 @@ impl Run {
         let gone = observed.into_iter().filter_map(|one| match one.finding {
             Finding::Gone(id) => Some(id),
             Finding::Seen(_)
-            | Finding::Listed(_)
+            | Finding::Listed { .. }
             | Finding::Inspected(_)
             | Finding::RoundEnded(_) => None,
         });
@@ -416,7 +417,7 @@ impl Run {
     fn take_listed(&self) -> Vec<usize> {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
         let listed = observed.into_iter().filter_map(|one| match one.finding {
-            Finding::Listed(ids) => Some(ids.len()),
+            Finding::Listed { ids, .. } => Some(ids.len()),
             Finding::Seen(_)
             | Finding::Gone(_)
             | Finding::Inspected(_)

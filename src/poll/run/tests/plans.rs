@@ -77,3 +77,21 @@ async fn a_plan_asks_nothing_earlier_of_a_server_in_trouble() {
     );
     run.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_named_no_more_is_not_read_to_the_end_of_the_round() {
+    let names: Vec<_> = (0..200).map(|n| format!("gone-{n}")).collect();
+    let mut all: Vec<_> = names.iter().map(String::as_str).collect();
+    all.push("t-0");
+    let fake = Fake::new(vec![transfers("t", 1, State::Active)]);
+    *fake.latency.lock().unwrap() = Duration::from_secs(1);
+    let run = Run::start(&fake, vec![naming(&all)]);
+    while fake.calls.lock().unwrap().is_empty() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    run.plans.send(vec![naming(&["t-0"])]).await.unwrap();
+    let calls = run.calls_within(MINUTE * 3).await;
+    is_all_that_is_read(&calls, "t-0");
+    assert_eq!(run.take_gone(), vec![], "no answer is wanted any more");
+    run.end().await;
+}

@@ -22,7 +22,10 @@ async fn what_had_ended_is_not_read_again_and_what_ended_meanwhile_is() {
         )
     };
     let known = Known {
-        listed: plan(0).scope,
+        listed: View {
+            scope: plan(0).scope,
+            since: None,
+        },
         transfers: known.map(before).collect(),
     };
     let fake = Fake::new(vec![states]);
@@ -40,5 +43,22 @@ async fn what_had_ended_is_not_read_again_and_what_ended_meanwhile_is() {
         "list",
     ];
     assert_eq!(read, expect);
+    run.end().await;
+}
+
+/// A server in maintenance may list nothing, and so may the first listing be.
+#[tokio::test(start_paused = true)]
+async fn what_had_ended_before_a_first_listing_that_missed_it_is_not_read() {
+    let fake = Fake::new(vec![BTreeMap::new()]);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    sleep(MINUTE).await;
+    // The fake's date is the first of January 1970.
+    for n in 0..30 {
+        let id = format!("19691224-1200{n:02}-Qx7Lm2Za");
+        fake.set(0, &id, State::DeletedByExpiration);
+    }
+    fake.set(0, "19700101-000000-Qx7Lm2Za", State::Failed);
+    let calls = run.calls_within(MINUTE * 3).await;
+    assert_eq!(reads(&calls), ["19700101-000000-Qx7Lm2Za"]);
     run.end().await;
 }
