@@ -12,8 +12,14 @@ use tokio::sync::Notify;
 /// The state of every sender.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
+    /// When this was so.
+    pub at: Timestamp,
     /// The senders, in a stable order.
     pub senders: Vec<SenderStatus>,
+    /// What has happened lately, the newest first.
+    pub events: Vec<EventStatus>,
+    /// Counters wait, since the ledger cannot be written.
+    pub is_ledger_failing: bool,
 }
 
 /// The state of one sender.
@@ -29,12 +35,33 @@ pub struct SenderStatus {
     pub last_poll: Option<Timestamp>,
     /// Label `reason` of the last poll's failure.
     pub failure: Option<&'static str>,
+    /// Whether the sender holds a token; `None` if that is not known.
+    pub is_verified: Option<bool>,
+    /// When the token ends, if the server told it.
+    pub verified_until: Option<Timestamp>,
     /// What a human has to do, if something.
     pub remedy: Option<String>,
     /// The last good poll is too old for its numbers to be shown.
     pub is_stale: bool,
     /// Label `state` and the number of transfers in it.
     pub states: Vec<(&'static str, u64)>,
+}
+
+/// Something that happened to a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventStatus {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Label `server`.
+    pub server: String,
+    /// Label `sender`.
+    pub sender: String,
+    /// Label `tracking_id`.
+    pub tracking_id: String,
+    /// What happened.
+    pub what: String,
+    /// Whether somebody should look after it.
+    pub is_trouble: bool,
 }
 
 impl Status {

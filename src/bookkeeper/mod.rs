@@ -4,18 +4,20 @@
 //! so a page is always one consistent state of it. What a page counts is
 //! durable before it is shown.
 
+mod glance;
 mod journal;
+mod recent;
 mod vault;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use journal::Journal;
+use recent::Recent;
 pub use vault::Vault;
 
 use crate::{
@@ -23,8 +25,8 @@ use crate::{
     exposition::{Page, Shelf},
     ledger::{self, Ledger},
     metrics,
-    model::{Observation, Reason, Round, Verification},
-    status::{Board, SenderStatus, Status},
+    model::Observation,
+    status::{Board, Status},
 };
 
 /// Observations taken in one go; a page is rendered once for all of them.
@@ -74,11 +76,12 @@ pub async fn run(
     let mut press = Press {
         settings,
         places: metrics::Places::default(),
+        recent: Recent::default(),
         outlets,
         clock,
     };
     vault.keep(&mut ledger, false).await?;
-    press.publish(&ledger);
+    press.publish(&ledger, &vault);
     let period = press.refresh_period();
     let mut refresh = interval_at(Instant::now() + period, period);
     refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,10 +90,10 @@ pub async fn run(
         tokio::select! {
             received = inbox.recv_many(&mut batch, BATCH) => {
                 for observation in batch.drain(..) {
-                    take_in(&mut ledger, &press.settings, observation);
+                    press.take_in(&mut ledger, observation);
                 }
                 vault.keep(&mut ledger, received == 0).await?;
-                press.publish(&ledger);
+                press.publish(&ledger, &vault);
                 if received == 0 {
                     return Ok(());
                 }
@@ -102,11 +105,11 @@ pub async fn run(
                 // Nobody waits any more if the process is ending.
                 change.done.send(()).unwrap_or_default();
                 vault.keep(&mut ledger, false).await?;
-                press.publish(&ledger);
+                press.publish(&ledger, &vault);
             }
             _ = refresh.tick() => {
                 vault.keep(&mut ledger, false).await?;
-                press.publish(&ledger);
+                press.publish(&ledger, &vault);
             }
         }
     }
@@ -116,16 +119,35 @@ pub async fn run(
 struct Press {
     settings: metrics::Settings,
     places: metrics::Places,
+    recent: Recent,
     outlets: Outlets,
     clock: Clock,
 }
 
 impl Press {
-    fn publish(&mut self, ledger: &Ledger) {
+    fn take_in(&mut self, ledger: &mut Ledger, observation: Observation) {
+        let (id, at) = (observation.sender.clone(), observation.at);
+        let journal = Journal::for_events_of(&observation);
+        let happened = ledger.apply(observation);
+        let view = self.settings.senders.get(&id);
+        let label = view.map_or("", |view| view.label.as_str());
+        for (transfer, event) in happened {
+            journal.tell(&id, label, &transfer, &event);
+            self.recent
+                .note(at, (id.server(), label), &transfer, &event);
+        }
+    }
+
+    fn publish(&mut self, ledger: &Ledger, vault: &Vault) {
         let now = self.clock.now();
         let families = metrics::gather(ledger, &self.settings, &mut self.places, now);
         self.outlets.shelf.put(Page::render(&families));
-        self.outlets.board.put(status(ledger, &self.settings, now));
+        self.outlets.board.put(Status {
+            at: now,
+            senders: glance::senders(ledger, &self.settings, now),
+            events: self.recent.newest(),
+            is_ledger_failing: vault.is_failing(),
+        });
     }
 
     /// At least once an interval of whoever is polled most often.
@@ -133,52 +155,5 @@ impl Press {
         let intervals = self.settings.senders.values();
         let shortest = intervals.map(|view| view.poll_interval).min();
         shortest.map_or(LONGEST_REFRESH, |shortest| shortest.min(LONGEST_REFRESH))
-    }
-}
-
-fn status(ledger: &Ledger, settings: &metrics::Settings, now: Timestamp) -> Status {
-    let senders = ledger.books().filter_map(|(id, book)| {
-        let view = settings.senders.get(id)?;
-        let states = metrics::states(book).map(|(state, count)| (state.label(), count));
-        let presence = metrics::presence(book, view, settings, now);
-        let failure = presence.and_then(|presence| presence.round.failure);
-        Some(SenderStatus {
-            server: id.server().to_owned(),
-            sender: view.label.clone(),
-            up: presence.map(|presence| presence.round.failure.is_none()),
-            last_poll: presence.map(|presence| presence.at),
-            failure: failure.map(Reason::label),
-            remedy: presence.and_then(|presence| remedy(&presence.round, now)),
-            states: states.collect(),
-            is_stale: metrics::is_stale(book, view, settings, now),
-        })
-    });
-    Status {
-        senders: senders.collect(),
-    }
-}
-
-/// What a human has to do about the sender's verification.
-fn remedy(round: &Round, now: Timestamp) -> Option<String> {
-    const VERIFY: &str = "run cryptshare-exporter verify";
-    match round.verified_until {
-        Verification::Valid {
-            until: Some(until),
-            needs_human: true,
-        } if until > now => Some(format!("the verification ends at {until:.0}; {VERIFY}")),
-        _ if round.failure == Some(Reason::NotVerified) => {
-            Some(format!("have the client id registered, or {VERIFY}"))
-        }
-        Verification::Valid { .. } | Verification::Missing | Verification::Unknown => None,
-    }
-}
-
-fn take_in(ledger: &mut Ledger, settings: &metrics::Settings, observation: Observation) {
-    let id = observation.sender.clone();
-    let journal = Journal::for_events_of(&observation);
-    let happened = ledger.apply(observation);
-    let label = settings.senders.get(&id).map(|view| view.label.as_str());
-    for (transfer, event) in happened {
-        journal.tell(&id, label.unwrap_or_default(), &transfer, &event);
     }
 }

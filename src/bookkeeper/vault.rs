@@ -45,6 +45,11 @@ impl Vault {
         }
     }
 
+    /// Whether counters wait, since commits fail.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.trouble.is_some()
+    }
+
     /// Makes what has changed durable; at the end also how the rounds went.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod gate;
 mod landing;
 mod routes;
+mod runbooks;
 mod users;
 
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use hyper::{
 
 use super::{
     gate::{Gate, Refusal},
-    landing,
+    landing, runbooks,
 };
 use crate::{
     exposition::{Shelf, negotiate, registry},
@@ -118,18 +118,20 @@ impl Routes {
     fn route(&self, path: &str, headers: &HeaderMap) -> Option<Answer> {
         match path {
             path if path == &*self.telemetry_path => Some(self.metrics(headers)),
-            "/" => Some(Answer {
-                status: StatusCode::OK,
-                content_type: HTML,
-                body: vec![landing::page(&self.board.read(), &self.telemetry_path).into()],
-                is_negotiated: false,
-            }),
+            "/" => {
+                let page = landing::page(&self.board.read(), &self.telemetry_path);
+                Some(Answer::html(page))
+            }
             HEALTHY => Some(Answer::text(StatusCode::OK, "Healthy\n")),
             READY if self.ready.load(Ordering::Acquire) => {
                 Some(Answer::text(StatusCode::OK, "Ready\n"))
             }
             READY => Some(Answer::text(StatusCode::SERVICE_UNAVAILABLE, "Not ready\n")),
-            _ => None,
+            path => {
+                let runbook = runbooks::find(path.strip_prefix(runbooks::PATH)?)?;
+                let page = landing::runbook(runbook.title(), runbook.text());
+                Some(Answer::html(page))
+            }
         }
     }
 
@@ -157,6 +159,15 @@ impl Answer {
             status,
             content_type: PLAIN,
             body: vec![Bytes::from_static(body.as_bytes())],
+            is_negotiated: false,
+        }
+    }
+
+    fn html(page: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: HTML,
+            body: vec![page.into()],
             is_negotiated: false,
         }
     }

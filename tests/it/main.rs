@@ -25,6 +25,7 @@ mod listen;
 mod metrics;
 mod moving;
 mod oracle;
+mod page;
 mod process;
 #[path = "../properties/mod.rs"]
 mod properties;
