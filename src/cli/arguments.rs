@@ -191,7 +191,7 @@ pub(super) enum StateCommand {
     Import {
         #[command(flatten)]
         place: PlaceArgs,
-        /// The file to read; standard input without one
+        /// The file to read; standard input without one, or if it is `-`
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// The server's name in this configuration, if it is another

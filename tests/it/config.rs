@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use cryptshare_exporter::config::{Config, MetricsOptions, RecipientLabels, SenderOptions};
+use cryptshare_exporter::config::{
+    Config, MetricsOptions, RecipientLabels, SenderOptions, web::WebConfig,
+};
 
 /// The example with its client id in place.
 fn example(uncommented: bool) -> String {
@@ -118,7 +120,19 @@ fn a_pipe_or_a_device_in_place_of_a_file_is_refused_at_once() {
         let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
         let refused = "cannot be read (it is not a regular file)";
         assert_eq!(error.to_string().matches(refused).count(), 2, "{error}");
+        let errors = [Config::load(path).err(), WebConfig::load(path).err()];
+        for error in errors.map(|error| error.unwrap().to_string()) {
+            assert!(error.contains(refused), "{error}");
+        }
     }
+    let huge = directory.path().join("huge");
+    let file = fs::File::create(&huge).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let error = Config::load(&huge).unwrap_err().to_string();
+    assert!(
+        error.contains("it is larger than 16777216 bytes"),
+        "{error}"
+    );
 }
 
 #[test]
