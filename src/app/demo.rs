@@ -9,7 +9,7 @@ use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode, sync::Arc}
 use anyhow::Context;
 use serde_json::json;
 
-use super::{announce, bind, front::Front, in_runtime, say, start, url_of};
+use super::{bind, front::Front, in_runtime, refuse, say, start, url_of};
 use crate::{
     clock::Clock,
     config::Config,
@@ -64,7 +64,7 @@ pub struct SimulateOptions {
 /// Runs the simulator until it is told to stop.
 pub fn simulate(options: &SimulateOptions) -> ExitCode {
     logging::install(options.log, Clock::System);
-    in_runtime(async {
+    let ended = in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let scenario = Scenario {
             seed: options.seed,
@@ -90,13 +90,14 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
         tasks.spawn("simulator", simulator.serve(stop));
         say(&ready.to_string());
         Ok(tasks.run().await)
-    })
+    });
+    ended.unwrap_or_else(|error| refuse(&error))
 }
 
 /// Runs a simulator and an exporter that watches it.
 pub fn demo(options: &DemoOptions) -> ExitCode {
     logging::install(options.log, Clock::System);
-    in_runtime(async {
+    let ended = in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let scenario = Scenario {
             seed: 1,
@@ -120,7 +121,6 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        announce(&listeners);
         let outside = (Front::default(), listeners);
         start(&mut tasks, &Arc::new(config), outside, "/metrics")?;
         say(&invitation);
@@ -129,7 +129,8 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             .close()
             .context("failed to remove the state directory")?;
         Ok(ended)
-    })
+    });
+    ended.unwrap_or_else(|error| refuse(&error))
 }
 
 fn config_text(simulator: &Simulator, state: &Path) -> anyhow::Result<String> {
