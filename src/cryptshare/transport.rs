@@ -316,10 +316,9 @@ fn accept(answer: Answer, action: &'static str, base: &Url) -> Result<Bytes, Err
     let failure = answers::failure(status, &headers, &body);
     let code = failure.code;
     let code = code.map_or_else(String::new, |code| format!(" with code {code}"));
-    let target = match failure.reason {
-        Reason::Redirected => target(&headers, base),
-        _ => String::new(),
-    };
+    let is_redirected = failure.reason == Reason::Redirected;
+    let target = is_redirected.then(|| target(&headers, base));
+    let target = target.unwrap_or_default();
     let detail = format!("the server answered {status}{code}{target}");
     Err(Error::new(action, failure.reason, detail).wait(failure.retry_after))
 }

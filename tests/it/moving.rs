@@ -267,6 +267,15 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
         assert!(told.contains(expect), "{told}");
         assert!(!directory.path().join("ledger.redb").exists(), "{text}");
     }
+    let file = write(directory.path(), "export", &format!("{head}\n{end}\n"));
+    let (code, _, told) = state("import", directory.path(), &[file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{told}");
+    assert!(!told.contains("warning"), "{told}");
+}
+
+#[test]
+fn an_import_of_what_has_no_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
@@ -276,10 +285,6 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
         let expect = format!("cannot open {path}: it is not a regular file\n");
         assert_eq!(told, expect);
     }
-    let file = write(directory.path(), "export", &format!("{head}\n{end}\n"));
-    let (code, _, told) = state("import", directory.path(), &[file.to_str().unwrap()]);
-    assert_eq!(code, 0, "{told}");
-    assert!(!told.contains("warning"), "{told}");
 }
 
 #[test]
