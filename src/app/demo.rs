@@ -18,7 +18,7 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
-pub use crate::simulator::{Fault, Quirks, read_fault};
+pub use crate::simulator::{Fault, Quirks, fault_explanation, fault_kinds, read_fault};
 
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");

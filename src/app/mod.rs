@@ -32,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 use front::Front;
 use names::Door;
 
-pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
+pub use demo::{
+    DemoOptions, Fault, Quirks, SimulateOptions, demo, fault_explanation, fault_kinds, read_fault,
+    simulate,
+};
 pub use healthcheck::{Target, healthcheck};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};

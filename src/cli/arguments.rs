@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    app::{self, Fault, Quirks, StatePlace},
+    app::{self, Quirks, StatePlace},
     logging,
 };
 
@@ -22,8 +22,8 @@ Exit codes:
   3  the configuration has problems, or the state directory cannot be used
   4  verify: the server handed out no token";
 
-/// The name in place of a quirk's that explains all of them.
-pub(super) const QUIRK_LIST: &str = "list";
+/// The name in place of a quirk's or a fault's that explains all of them.
+pub(super) const LIST: &str = "list";
 
 const DEFAULT_CONFIG: &str = "/etc/cryptshare-exporter/config.toml";
 
@@ -273,10 +273,13 @@ pub(super) struct SimulateArgs {
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     pub(super) quirks: Vec<String>,
-    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
-    /// may be repeated
-    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
-    pub(super) faults: Vec<Fault>,
+    #[arg(
+        long = "fault",
+        value_name = "KIND[,NAME=VALUE]...",
+        value_parser = fault,
+        help = fault_help()
+    )]
+    pub(super) faults: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -319,10 +322,25 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 fn quirk(text: &str) -> Result<String, String> {
-    if text != QUIRK_LIST {
+    if text != LIST {
         Quirks::parse(&[text])?;
     }
     Ok(text.to_owned())
+}
+
+fn fault(text: &str) -> Result<String, String> {
+    if text != LIST {
+        app::read_fault(text)?;
+    }
+    Ok(text.to_owned())
+}
+
+fn fault_help() -> String {
+    format!(
+        "A fault from the start on, such as latency,milliseconds=500,share=0.1, or `list` to \
+         explain them all; may be repeated. The kinds are {}",
+        app::fault_kinds()
+    )
 }
 
 fn share(text: &str) -> Result<f64, String> {

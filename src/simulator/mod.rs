@@ -48,7 +48,9 @@ use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{Fault, parse as read_fault};
+pub use fault::{
+    Fault, explanation as fault_explanation, kinds as fault_kinds, parse as read_fault,
+};
 pub use quirk::Quirks;
 
 use crate::net::{self, Body, Places};

@@ -69,6 +69,32 @@ fn usage_version_and_help() {
 }
 
 #[test]
+fn the_faults_of_the_simulator_are_listed_and_each_keeps_its_members() {
+    let (code, listed, _) = run(&["simulate", "--fault", "list"]);
+    assert_eq!(code, 0);
+    let (_, help, _) = run(&["simulate", "--help"]);
+    for kind in ["latency", "shifted_page", "redirect_loop"] {
+        assert!(listed.contains(&format!("\n{kind} ")) || listed.starts_with(kind));
+        assert!(help.contains(kind), "{help}");
+    }
+    for (fault, expect) in [
+        (
+            "stall,milliseconds=5",
+            "milliseconds means nothing to stall",
+        ),
+        ("latency,odd=1", "unknown field `odd`"),
+        (
+            "nothing",
+            "unknown variant `nothing`, expected one of `latency`",
+        ),
+    ] {
+        let (code, _, told) = run(&["simulate", "--fault", fault]);
+        assert_eq!(code, 2, "{told}");
+        assert!(told.contains(expect), "{told}");
+    }
+}
+
+#[test]
 fn the_help_is_grouped_and_tells_the_defaults() {
     let (_, help, _) = run(&["--help"]);
     let groups = [
