@@ -18,7 +18,9 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
-pub use crate::simulator::{Fault, Quirks, fault_explanation, fault_kinds, read_fault};
+pub use crate::simulator::{
+    Fault, NEWEST_MINOR, Quirks, fault_explanation, fault_kinds, read_fault,
+};
 
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
@@ -106,7 +108,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             transfers: 48,
             ended: None,
             activity: 0.0,
-            api_minor: 13,
+            api_minor: NEWEST_MINOR,
             quirks: Quirks::default(),
             faults: Vec::new(),
             start: Clock::System.now(),

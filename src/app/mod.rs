@@ -33,8 +33,8 @@ use front::Front;
 use names::Door;
 
 pub use demo::{
-    DemoOptions, Fault, Quirks, SimulateOptions, demo, fault_explanation, fault_kinds, read_fault,
-    simulate,
+    DemoOptions, Fault, NEWEST_MINOR, Quirks, SimulateOptions, demo, fault_explanation,
+    fault_kinds, read_fault, simulate,
 };
 pub use healthcheck::{Target, healthcheck};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};

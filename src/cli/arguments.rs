@@ -82,7 +82,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Log from this level on: debug, info, warn, error
+    /// Log from this level on: debug (each retrieval, too), info, warn, error
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -266,8 +266,8 @@ pub(super) struct SimulateArgs {
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
     pub(super) activity: f64,
-    /// The minor version of the API
-    #[arg(long, value_name = "N", default_value = "8")]
+    /// The minor version of the API; what came later is not there
+    #[arg(long, value_name = "N", default_value_t = app::NEWEST_MINOR)]
     pub(super) api_minor: u32,
     /// A way in which servers may differ, or `list` to explain them all; may be
     /// repeated, and NAME=SHARE lets it show only now and then

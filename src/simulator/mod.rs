@@ -58,6 +58,9 @@ use asked::Asked;
 use fault::Scraps;
 use world::World;
 
+/// The newest minor version of the API that brought anything a client sees.
+pub const NEWEST_MINOR: u32 = 13;
+
 /// A larger request body is refused.
 const REQUEST_BYTES: usize = 1024 * 1024;
 
