@@ -1,8 +1,9 @@
-//! Files: reading those that the configuration names, telling whether one has
-//! changed, and whose one that we make should be.
+//! Files: reading those that a user names, telling whether one has changed, and
+//! whose one that we make should be.
 //!
-//! **Invariants.** Nothing but a regular file is read, and never more than
-//! [`LIMIT`]: a pipe would keep us waiting, and a device might never end.
+//! **Invariants.** Nothing but a regular file is opened, for a pipe would keep
+//! us waiting, and a device might never end; none is read whole beyond
+//! [`LIMIT`].
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -33,6 +34,9 @@ pub enum Error {
     /// It exceeds [`LIMIT`].
     #[error("it is larger than {LIMIT} bytes")]
     TooLarge,
+    /// It is not in UTF-8.
+    #[error("it is not text in UTF-8")]
+    NotText,
     /// The system refuses.
     #[error(transparent)]
     Io(io::Error),
@@ -43,14 +47,10 @@ pub enum Error {
 /// # Errors
 /// If it is of another kind, exceeds [`LIMIT`] or cannot be read.
 pub fn read(path: &Path) -> Result<Content, Error> {
-    // To open a device may already do something.
-    check(&fs::metadata(path).map_err(Error::Io)?)?;
-    // A pipe that has taken the file's place meanwhile must not keep us.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path).map_err(Error::Io)?;
-    let metadata = file.metadata().map_err(Error::Io)?;
-    check(&metadata)?;
+    let (file, metadata) = opened(path)?;
+    if metadata.len() > LIMIT {
+        return Err(Error::TooLarge);
+    }
     let mut bytes = Vec::new();
     let mut limited = file.take(LIMIT.saturating_add(1));
     limited.read_to_end(&mut bytes).map_err(Error::Io)?;
@@ -59,6 +59,34 @@ pub fn read(path: &Path) -> Result<Content, Error> {
     }
     let mode = metadata.permissions().mode();
     Ok(Content { bytes, mode })
+}
+
+/// Reads a regular file whole, as text.
+///
+/// # Errors
+/// As [`read`], and if it is not in UTF-8.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    String::from_utf8(read(path)?.bytes).map_err(|_| Error::NotText)
+}
+
+/// Opens a regular file, for a reader that limits what it takes at a time.
+///
+/// # Errors
+/// If it is of another kind or cannot be opened.
+pub fn open(path: &Path) -> Result<File, Error> {
+    opened(path).map(|(file, _)| file)
+}
+
+fn opened(path: &Path) -> Result<(File, fs::Metadata), Error> {
+    // To open a device may already do something.
+    check(&fs::metadata(path).map_err(Error::Io)?)?;
+    // A pipe that has taken the file's place meanwhile must not keep us.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).map_err(Error::Io)?;
+    let metadata = file.metadata().map_err(Error::Io)?;
+    check(&metadata)?;
+    Ok((file, metadata))
 }
 
 /// What changes when a file does, known without reading it.
@@ -104,9 +132,6 @@ pub fn own_like(directory: &Path, made: &File) -> io::Result<()> {
 fn check(metadata: &fs::Metadata) -> Result<(), Error> {
     if !metadata.is_file() {
         return Err(Error::NotRegular);
-    }
-    if metadata.len() > LIMIT {
-        return Err(Error::TooLarge);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The life of the process: named tasks, signals, the grace period, and what
 //! the service manager is told of it.
 //!
-//! SIGTERM or SIGINT once stops the tasks, twice aborts them. A task that
-//! panics, fails or ends unasked ends the process by name: a daemon that is
-//! half dead is worse than one that its supervisor restarts.
+//! SIGTERM or SIGINT stops the tasks; a further one that comes no sooner than a
+//! second later aborts them. A task that panics, fails or ends unasked ends the
+//! process by name: a daemon that is half dead is worse than one that its
+//! supervisor restarts.
 //!
 //! **Invariants.** No task is spawned but by name; no panic is lost.
 
@@ -13,13 +14,18 @@ use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{Id, JoinError, JoinSet},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 /// What is still running this long after a stop was asked for is aborted;
 /// systemd waits 90 s before it kills.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// Signals that come within this time of the first one are the same wish:
+/// `timeout` signals its child and then the whole group, and a terminal and a
+/// service manager may both pass on the one that stops them.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Exit code when a task crashed or would not stop.
 const CRASHED: u8 = 1;
@@ -75,6 +81,7 @@ impl Supervisor {
     pub async fn run(mut self) -> ExitCode {
         tell_manager(NotifyState::Ready);
         let mut crashed = false;
+        let mut asked: Option<Instant> = None;
         let stop = self.stop.clone();
         let overdue = async move {
             stop.cancelled().await;
@@ -89,12 +96,15 @@ impl Supervisor {
                     None => break,
                 },
                 () = signaled(&mut self.terminate, &mut self.interrupt) => {
-                    if self.stop.is_cancelled() {
+                    let first = *asked.get_or_insert_with(Instant::now);
+                    if first.elapsed() >= SAME_WISH {
                         tracing::warn!("aborted by a second signal");
                         return ExitCode::from(CRASHED);
                     }
-                    tracing::info!("stopping");
-                    self.stop.cancel();
+                    if !self.stop.is_cancelled() {
+                        tracing::info!("stopping");
+                        self.stop.cancel();
+                    }
                 }
                 _ = self.hangup.recv() => {
                     tracing::warn!("the configuration is read at the start only; restart to change it");

@@ -9,7 +9,7 @@ use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode, sync::Arc}
 use anyhow::Context;
 use serde_json::json;
 
-use super::{announce, bind, front::Front, in_runtime, say, start, url_of};
+use super::{bind, front::Front, in_runtime, refuse, say, start, url_of};
 use crate::{
     clock::Clock,
     config::Config,
@@ -18,7 +18,9 @@ use crate::{
     simulator::{Scenario, Simulator},
 };
 
-pub use crate::simulator::{Fault, Quirks, read_fault};
+pub use crate::simulator::{
+    Fault, NEWEST_MINOR, Quirks, fault_explanation, fault_kinds, read_fault,
+};
 
 /// The configuration of `demo`, with places for what the simulator chooses.
 const DEMO_CONFIG: &str = include_str!("../../config/demo.toml");
@@ -64,7 +66,7 @@ pub struct SimulateOptions {
 /// Runs the simulator until it is told to stop.
 pub fn simulate(options: &SimulateOptions) -> ExitCode {
     logging::install(options.log, Clock::System);
-    in_runtime(async {
+    let ended = in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let scenario = Scenario {
             seed: options.seed,
@@ -90,13 +92,14 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
         tasks.spawn("simulator", simulator.serve(stop));
         say(&ready.to_string());
         Ok(tasks.run().await)
-    })
+    });
+    ended.unwrap_or_else(|error| refuse(&error))
 }
 
 /// Runs a simulator and an exporter that watches it.
 pub fn demo(options: &DemoOptions) -> ExitCode {
     logging::install(options.log, Clock::System);
-    in_runtime(async {
+    let ended = in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let scenario = Scenario {
             seed: 1,
@@ -105,7 +108,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             transfers: 48,
             ended: None,
             activity: 0.0,
-            api_minor: 13,
+            api_minor: NEWEST_MINOR,
             quirks: Quirks::default(),
             faults: Vec::new(),
             start: Clock::System.now(),
@@ -120,7 +123,6 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        announce(&listeners);
         let outside = (Front::default(), listeners);
         start(&mut tasks, &Arc::new(config), outside, "/metrics")?;
         say(&invitation);
@@ -129,7 +131,8 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             .close()
             .context("failed to remove the state directory")?;
         Ok(ended)
-    })
+    });
+    ended.unwrap_or_else(|error| refuse(&error))
 }
 
 fn config_text(simulator: &Simulator, state: &Path) -> anyhow::Result<String> {

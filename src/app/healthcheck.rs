@@ -3,12 +3,12 @@
 //! **Invariants.** Ends within [`LIMIT`]. No proxy is asked, whatever the
 //! environment says.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use url::Url;
 
-use super::{EXIT_CRASH, complain, in_runtime, say};
+use super::{fail, in_runtime, say};
 
 /// An answer is there at once or something is wrong; container engines wait for
 /// half a minute.
@@ -48,22 +48,24 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Some(socket) => write!(f, "unix:{}", socket.display()),
+            None => self.url.fmt(f),
+        }
+    }
+}
+
 /// Asks `target`: 0 if it is healthy, else 1. With `insecure` the certificate
 /// may be any.
 pub fn healthcheck(target: &Target, insecure: bool) -> ExitCode {
-    in_runtime(async {
-        let told = ask(target, insecure).await;
-        Ok(match told {
-            Ok(text) => {
-                say(&text);
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                complain(&format!("{error:#}"));
-                ExitCode::from(EXIT_CRASH)
-            }
-        })
-    })
+    let ended = in_runtime(async {
+        let text = ask(target, insecure).await;
+        say(&text.with_context(|| target.to_string())?);
+        Ok(ExitCode::SUCCESS)
+    });
+    ended.unwrap_or_else(|error| fail(&error))
 }
 
 async fn ask(target: &Target, insecure: bool) -> anyhow::Result<String> {
@@ -76,8 +78,10 @@ async fn ask(target: &Target, insecure: bool) -> anyhow::Result<String> {
         builder = builder.unix_socket(socket.as_path());
     }
     let client = builder.build()?;
-    let answer = client.get(target.url.clone()).send().await?;
+    let answer = client.get(target.url.clone()).send().await;
+    // The library's URL of a socket would be one that nobody wrote.
+    let answer = answer.map_err(reqwest::Error::without_url)?;
     let status = answer.status();
-    anyhow::ensure!(status.is_success(), "{} answered {status}", target.url);
+    anyhow::ensure!(status.is_success(), "it answered {status}");
     answer.text().await.context("the answer broke off")
 }

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -31,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 use front::Front;
 use names::Door;
 
-pub use demo::{DemoOptions, Fault, Quirks, SimulateOptions, demo, read_fault, simulate};
+pub use demo::{
+    DemoOptions, Fault, NEWEST_MINOR, Quirks, SimulateOptions, demo, fault_explanation,
+    fault_kinds, read_fault, simulate,
+};
 pub use healthcheck::{Target, healthcheck};
 pub use state::{Export, Import, Show, ShowFormat, StatePlace, export, import, reset, show};
 pub use verify::{VerifyOptions, verify};
@@ -66,6 +70,10 @@ pub const EXIT_CRASH: u8 = 1;
 /// scheduler down instead of filling memory.
 const INBOX: usize = 1024;
 
+/// What blocks a thread and is not awaited by any task is given up so long
+/// after the last of them.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
 /// What `run` is told on the command line.
 #[derive(Debug)]
 pub struct RunOptions {
@@ -92,11 +100,11 @@ pub enum Listen {
 
 /// Runs the exporter until it is told to stop.
 pub fn run(options: &RunOptions) -> ExitCode {
-    let config = match load(&options.config_file) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
     logging::install(options.log, Clock::System);
+    let config = match Config::load(&options.config_file) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error.into()),
+    };
     for warning in &config.warnings {
         tracing::warn!(file = %options.config_file.display(), %warning, "odd configuration");
     }
@@ -105,7 +113,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
         Listen::At(_) => None,
         Listen::Systemd => Some(Passed::take()),
     };
-    in_runtime(async {
+    let ended = in_runtime(async {
         let mut tasks = Supervisor::new()?;
         let front = Front::open(options.web_config_file.as_deref())?;
         let listeners = match (&options.listen, passed) {
@@ -114,7 +122,6 @@ pub fn run(options: &RunOptions) -> ExitCode {
                 passed.transpose()?.map_or(Ok(Vec::new()), Passed::listen)?
             }
         };
-        announce(&listeners);
         let config = Arc::new(config);
         start(
             &mut tasks,
@@ -123,15 +130,8 @@ pub fn run(options: &RunOptions) -> ExitCode {
             &options.telemetry_path,
         )?;
         Ok(tasks.run().await)
-    })
-}
-
-/// The configuration, or the exit code after its problems were told.
-fn load(file: &Path) -> Result<Config, ExitCode> {
-    Config::load(file).map_err(|error| {
-        complain(&error);
-        ExitCode::from(EXIT_CONFIG)
-    })
+    });
+    ended.unwrap_or_else(|error| refuse(&error))
 }
 
 /// Whether a client of each server could be set up, asking nobody.
@@ -232,6 +232,8 @@ fn start(
         let board = Arc::clone(&routes.board);
         tasks.spawn("status", tell_status(board, tasks.stop()));
     }
+    // Nothing fails from here on: who reads these lines may ask.
+    announce(&listeners);
     routes.ready.store(true, Ordering::Release);
     let (entrances, gate) = (front.entrances(listeners), front.gate());
     tasks.spawn("web", web::serve(entrances, routes, gate, tasks.stop()));
@@ -283,21 +285,53 @@ fn pulse() -> Pulse {
     }
 }
 
-/// Runs `main` on a runtime of its own; a failure to start is told in full.
-fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+/// Runs `main` on a runtime of its own.
+///
+/// # Errors
+/// If there can be none, and those of `main`.
+fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(main),
-        Err(error) => Err(error.into()),
-    };
-    ended.unwrap_or_else(|error| fail(&error))
+        .build()?;
+    let ended = runtime.block_on(main);
+    // A look-up of a name that is still waited for would keep us, too.
+    runtime.shutdown_timeout(LEFTOVERS);
+    ended
+}
+
+/// Logs why a start failed, each problem on its line; the answer is the exit
+/// code for it.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    let mut causes = error.chain();
+    match causes.find_map(|cause| cause.downcast_ref()) {
+        Some(config::Error::Wrong {
+            path,
+            problems,
+            warnings,
+        }) => {
+            let file = path.display();
+            for warning in warnings {
+                tracing::warn!(%file, %warning, "odd configuration");
+            }
+            for problem in problems {
+                tracing::error!(%file, %problem, "wrong configuration");
+            }
+            tracing::error!(%file, problems = problems.len(), "could not start");
+        }
+        Some(config::Error::Unreadable { .. }) | None => {
+            tracing::error!(error = format!("{error:#}"), "could not start");
+        }
+    }
+    code_of(error)
 }
 
 /// Tells the error in full; the answer is the exit code for it.
 fn fail(error: &anyhow::Error) -> ExitCode {
     complain(&format!("{error:#}"));
+    code_of(error)
+}
+
+fn code_of(error: &anyhow::Error) -> ExitCode {
     let is_refused = error.chain().any(|cause| {
         cause.is::<StoreError>() || cause.is::<config::Error>() || cause.is::<BuildError>()
     });
@@ -319,4 +353,20 @@ pub fn complain(problem: &dyn std::fmt::Display) {
 fn url_of(listeners: &[Listener]) -> String {
     let first = listeners.first().and_then(Listener::address);
     first.map_or_else(String::new, |address| format!("http://{address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_ever_does_not_keep_the_process() {
+        let (hold, wait) = std::sync::mpsc::channel::<()>();
+        let ended = in_runtime(async {
+            drop(tokio::task::spawn_blocking(move || wait.recv()));
+            Ok(ExitCode::SUCCESS)
+        });
+        assert_eq!(ended.unwrap(), ExitCode::SUCCESS);
+        drop(hold);
+    }
 }

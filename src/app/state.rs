@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, BufRead, BufReader, BufWriter},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -20,12 +19,16 @@ use super::{complain, fail, say};
 use crate::{
     clock::Clock,
     config::Config,
-    ledger::{self, Book, IfMissing, Ledger, Store},
+    files,
+    ledger::{self, Book, IfMissing, Imported, Ledger, Store},
     model::{Method, SenderId, State},
 };
 
 /// What has to be typed before the ledger is set aside.
 const CONFIRMATION: &str = "begin anew";
+
+/// The name of a file that means standard input.
+const STANDARD_INPUT: &str = "-";
 
 /// Which ledger is meant.
 #[derive(Debug)]
@@ -70,7 +73,8 @@ pub struct Export {
 pub struct Import {
     /// Which ledger.
     pub place: StatePlace,
-    /// What `state export` has written; standard input without one.
+    /// What `state export` has written; standard input without one, or where it
+    /// is `-`.
     pub file: Option<PathBuf>,
     /// The server's name in the configuration of this instance, where it is
     /// another.
@@ -120,21 +124,10 @@ pub fn import(options: &Import) -> ExitCode {
 }
 
 fn try_import(options: &Import) -> anyhow::Result<()> {
-    let directory = options.place.find()?.directory;
-    let server = options.server.as_deref();
-    let (from, imported) = match &options.file {
-        Some(file) => {
-            let from = file.display().to_string();
-            let open = File::open(file).with_context(|| format!("cannot open {from}"))?;
-            (from, ledger::import(BufReader::new(open), server))
-        }
-        None => (
-            "standard input".to_owned(),
-            ledger::import(io::stdin().lock(), server),
-        ),
-    };
-    let imported = imported.with_context(|| format!("{from} cannot be imported"))?;
-    let (mut store, content) = Store::open(&directory, IfMissing::Create)?;
+    let place = options.place.find()?;
+    let directory = &place.directory;
+    let imported = read_export(options)?;
+    let (mut store, content) = Store::open(directory, IfMissing::Create)?;
     let (sender, mut batch) = (imported.sender, imported.batch);
     if content.senders().any(|known| *known == sender) {
         if !options.replace {
@@ -154,7 +147,33 @@ fn try_import(options: &Import) -> anyhow::Result<()> {
         sender.server(),
         imported.transfers
     ));
+    if !place.knows(&sender) {
+        complain(&format!(
+            "warning: {} watches no {} of server {}; add it before the exporter starts, \
+             or import it under another name of the server with --server",
+            options.place.config_file.display(),
+            sender.address(),
+            sender.server()
+        ));
+    }
     Ok(())
+}
+
+fn read_export(options: &Import) -> anyhow::Result<Imported> {
+    let server = options.server.as_deref();
+    let file = options.file.as_deref();
+    let (from, imported) = match file.filter(|file| *file != Path::new(STANDARD_INPUT)) {
+        Some(file) => {
+            let from = file.display().to_string();
+            let open = files::open(file).with_context(|| format!("cannot open {from}"))?;
+            (from, ledger::import(BufReader::new(open), server))
+        }
+        None => (
+            "standard input".to_owned(),
+            ledger::import(io::stdin().lock(), server),
+        ),
+    };
+    imported.with_context(|| format!("{from} cannot be imported"))
 }
 
 /// Sets the ledger aside after it was confirmed on standard input.
@@ -168,6 +187,8 @@ pub fn reset(config_file: &Path) -> ExitCode {
 
 fn try_reset(place: &StatePlace) -> anyhow::Result<()> {
     let directory = place.find()?.directory;
+    // Nobody should confirm what is then refused.
+    Store::may_be_set_aside(&directory)?;
     complain(&format!(
         "{} will be set aside, and every counter begins at zero.\n\
          Type \"{CONFIRMATION}\" to go on:",
@@ -193,10 +214,11 @@ fn finish(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// A state directory, and what the configuration calls the senders.
+/// A state directory, and what the configuration calls the senders, if it was
+/// read.
 struct Found {
     directory: PathBuf,
-    names: Vec<(String, SenderId)>,
+    names: Option<Vec<(String, SenderId)>>,
 }
 
 impl StatePlace {
@@ -204,7 +226,7 @@ impl StatePlace {
         if let Some(directory) = &self.directory {
             return Ok(Found {
                 directory: directory.clone(),
-                names: Vec::new(),
+                names: None,
             });
         }
         let config = Config::load(&self.config_file)?;
@@ -216,12 +238,18 @@ impl StatePlace {
         let names = senders.map(|sender| (sender.label().to_owned(), sender.id));
         Ok(Found {
             directory,
-            names: names.collect(),
+            names: Some(names.collect()),
         })
     }
 }
 
 impl Found {
+    /// Whether the configuration watches the sender, as far as is known.
+    fn knows(&self, sender: &SenderId) -> bool {
+        let mut names = self.names.iter();
+        names.all(|names| names.iter().any(|(_, named)| named == sender))
+    }
+
     /// The one sender of `known` that `asked` means: its address or name, and
     /// perhaps its server.
     fn sender<'a>(
@@ -232,6 +260,7 @@ impl Found {
         let is_named = |id: &SenderId| {
             self.names
                 .iter()
+                .flatten()
                 .any(|(name, named)| name == asked && named == id)
         };
         let is_meant = |id: &&SenderId| {

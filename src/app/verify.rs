@@ -11,7 +11,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{EXIT_CONFIG, EXIT_USAGE, complain, in_runtime, load, parts, say};
+use super::{EXIT_CONFIG, EXIT_USAGE, complain, fail, in_runtime, parts, say};
 use crate::{
     clock::Clock,
     config::{Config, Sender, Server},
@@ -66,12 +66,12 @@ impl Trouble {
 
 /// Has a code mailed, asks for it, and keeps the token that it brings.
 pub fn verify(options: &VerifyOptions) -> ExitCode {
-    let config = match load(&options.config_file) {
+    let config = match Config::load(&options.config_file) {
         Ok(config) => config,
-        Err(code) => return code,
+        Err(error) => return fail(&error.into()),
     };
     logging::install(options.log, Clock::System);
-    in_runtime(async {
+    let ended = in_runtime(async {
         let done = prepare(&config, options);
         let done = match done {
             Ok((server, sender)) => converse(&config, server, sender).await?,
@@ -84,7 +84,8 @@ pub fn verify(options: &VerifyOptions) -> ExitCode {
                 ExitCode::from(trouble.code())
             }
         })
-    })
+    });
+    ended.unwrap_or_else(|error| fail(&error))
 }
 
 /// Finds whom it is about, and whether a token could be kept.

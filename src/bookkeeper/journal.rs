@@ -1,5 +1,9 @@
 //! Events as log lines: one for each, its fields named as the labels.
 //!
+//! A transfer that comes and one that ends, and whatever failed, are told to
+//! everybody; what a busy server has every second, retrievals above all, only
+//! to those who debug: the counters have it.
+//!
 //! **Invariants.** A recipient's address, and the id that is most of a download
 //! address, are told only to those who debug.
 
@@ -49,8 +53,11 @@ impl Journal {
         }
         match event {
             Event::Appeared => say!(info, "a transfer appeared"),
-            Event::Entered(state) => {
+            Event::Entered(state) if state.is_final() => {
                 say!(info, "a transfer entered a state", state = state.label());
+            }
+            Event::Entered(state) => {
+                say!(debug, "a transfer entered a state", state = state.label());
             }
             Event::Retrieved {
                 recipient,
@@ -58,7 +65,7 @@ impl Journal {
                 method,
                 times,
             } => say!(
-                info,
+                debug,
                 "a file was retrieved",
                 method = method.label(),
                 times = times,
@@ -85,7 +92,7 @@ impl Journal {
             }
             Event::Processed { took } => {
                 say!(
-                    info,
+                    debug,
                     "a transfer was processed",
                     seconds = took.as_secs_f64()
                 );

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    app::{self, Fault, Quirks, StatePlace},
+    app::{self, Quirks, StatePlace},
     logging,
 };
 
@@ -22,8 +22,8 @@ Exit codes:
   3  the configuration has problems, or the state directory cannot be used
   4  verify: the server handed out no token";
 
-/// The name in place of a quirk's that explains all of them.
-pub(super) const QUIRK_LIST: &str = "list";
+/// The name in place of a quirk's or a fault's that explains all of them.
+pub(super) const LIST: &str = "list";
 
 const DEFAULT_CONFIG: &str = "/etc/cryptshare-exporter/config.toml";
 
@@ -82,7 +82,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Log from this level on: debug, info, warn, error
+    /// Log from this level on: debug (each retrieval, too), info, warn, error
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -191,7 +191,7 @@ pub(super) enum StateCommand {
     Import {
         #[command(flatten)]
         place: PlaceArgs,
-        /// The file to read; standard input without one
+        /// The file to read; standard input without one, or if it is `-`
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// The server's name in this configuration, if it is another
@@ -266,17 +266,20 @@ pub(super) struct SimulateArgs {
     /// what always happens
     #[arg(long, value_name = "X", default_value = "0", value_parser = speed)]
     pub(super) activity: f64,
-    /// The minor version of the API
-    #[arg(long, value_name = "N", default_value = "8")]
+    /// The minor version of the API; what came later is not there
+    #[arg(long, value_name = "N", default_value_t = app::NEWEST_MINOR)]
     pub(super) api_minor: u32,
     /// A way in which servers may differ, or `list` to explain them all; may be
     /// repeated, and NAME=SHARE lets it show only now and then
     #[arg(long = "quirk", value_name = "NAME", value_parser = quirk)]
     pub(super) quirks: Vec<String>,
-    /// A fault from the start on, such as latency,milliseconds=500,share=0.1;
-    /// may be repeated
-    #[arg(long = "fault", value_name = "KIND[,NAME=VALUE]...", value_parser = app::read_fault)]
-    pub(super) faults: Vec<Fault>,
+    #[arg(
+        long = "fault",
+        value_name = "KIND[,NAME=VALUE]...",
+        value_parser = fault,
+        help = fault_help()
+    )]
+    pub(super) faults: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -319,10 +322,25 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 fn quirk(text: &str) -> Result<String, String> {
-    if text != QUIRK_LIST {
+    if text != LIST {
         Quirks::parse(&[text])?;
     }
     Ok(text.to_owned())
+}
+
+fn fault(text: &str) -> Result<String, String> {
+    if text != LIST {
+        app::read_fault(text)?;
+    }
+    Ok(text.to_owned())
+}
+
+fn fault_help() -> String {
+    format!(
+        "A fault from the start on, such as latency,milliseconds=500,share=0.1, or `list` to \
+         explain them all; may be repeated. The kinds are {}",
+        app::fault_kinds()
+    )
 }
 
 fn share(text: &str) -> Result<f64, String> {

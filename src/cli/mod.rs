@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
 use arguments::{
-    CatalogWord, Cli, Command, HealthcheckArgs, QUIRK_LIST, ShowWord, SimulateArgs, StateCommand,
+    CatalogWord, Cli, Command, HealthcheckArgs, LIST, ShowWord, SimulateArgs, StateCommand,
 };
 
 use crate::{
@@ -135,10 +135,16 @@ fn state(command: StateCommand) -> ExitCode {
 }
 
 fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
-    if args.quirks.iter().any(|name| name == QUIRK_LIST) {
+    let asks = |names: &[String]| names.iter().any(|name| name == LIST);
+    if asks(&args.quirks) {
         app::say(&Quirks::explanation());
         return ExitCode::SUCCESS;
     }
+    if asks(&args.faults) {
+        app::say(&app::fault_explanation());
+        return ExitCode::SUCCESS;
+    }
+    let faults = args.faults.iter();
     app::simulate(&SimulateOptions {
         listen: args.listen,
         seed: args.seed,
@@ -150,7 +156,9 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
         api_minor: args.api_minor,
         // Each was checked when it was read.
         quirks: Quirks::parse(&args.quirks).unwrap_or_default(),
-        faults: args.faults.clone(),
+        faults: faults
+            .filter_map(|fault| app::read_fault(fault).ok())
+            .collect(),
         log,
     })
 }

@@ -207,15 +207,15 @@ impl<'a> Table<'a> {
     {
         let (place, value) = self.take(key)?;
         let DeValue::Integer(digits) = value.get_ref() else {
-            return self.wrong_type(&place, value.get_ref(), "a whole number, without quotes");
+            let expected = format!("{}, without quotes", whole_number(&range));
+            return self.wrong_type(&place, value.get_ref(), &expected);
         };
         let number = u64::from_str_radix(digits.as_str(), digits.radix());
         let number = number.ok().and_then(|number| T::try_from(number).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let wrong = "is out of range";
-            let (least, most) = range.into_inner();
-            let remedy = format!("write a whole number from {least} to {most}");
+            let remedy = format!("write {}", whole_number(&range));
             self.problems.add(place.problem(wrong, remedy));
         }
         number
@@ -327,6 +327,10 @@ impl<'a> Table<'a> {
             .add(place.problem(wrong, format!("write {expected}")));
         None
     }
+}
+
+fn whole_number<T: std::fmt::Display>(range: &RangeInclusive<T>) -> String {
+    format!("a whole number from {} to {}", range.start(), range.end())
 }
 
 /// What to write in place of a key that is not `known`.

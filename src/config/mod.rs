@@ -11,7 +11,7 @@ mod values;
 pub mod web;
 
 use std::{
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,7 +22,10 @@ use url::Url;
 
 pub use problem::Problem;
 
-use crate::model::{Discover, SenderId, TrackingId};
+use crate::{
+    files,
+    model::{Discover, SenderId, TrackingId},
+};
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -230,7 +233,7 @@ pub enum Error {
         /// The flag that names it.
         flag: &'static str,
         /// Why not.
-        source: io::Error,
+        source: files::Error,
     },
     /// The file has problems.
     Wrong {
@@ -249,7 +252,7 @@ impl Config {
     /// # Errors
     /// If it cannot be read, or with all of its problems.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_text(path)
             .map_err(|source| Error::unreadable(path, "--config.file", source))?;
         Self::parse(&text, path)
     }
@@ -269,7 +272,7 @@ impl Config {
 }
 
 impl Error {
-    fn unreadable(path: &Path, flag: &'static str, source: io::Error) -> Self {
+    fn unreadable(path: &Path, flag: &'static str, source: files::Error) -> Self {
         Self::Unreadable {
             path: path.to_owned(),
             flag,
@@ -281,11 +284,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { path, source, .. }
-                if source.kind() == io::ErrorKind::InvalidData =>
-            {
-                write!(f, "{}: is not text; write it in UTF-8", path.display())
-            }
+            Self::Unreadable {
+                path,
+                source: files::Error::NotText,
+                ..
+            } => write!(f, "{}: is not text; write it in UTF-8", path.display()),
             Self::Unreadable { path, flag, source } => write!(
                 f,
                 "{}: cannot be read ({source}); name the file with {flag}",

@@ -21,6 +21,9 @@ const UNITS: [(&str, u64); 5] = [
     ("w", 604_800),
 ];
 
+/// Units below a second, which others know.
+const TOO_SMALL: [&str; 5] = ["ms", "us", "µs", "μs", "ns"];
+
 /// The longest duration: far beyond any use, and safe to add to any date.
 const LONGEST: Duration = Duration::from_hours(24 * 3660);
 
@@ -33,6 +36,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
             "write for example \"30s\", \"1m 30s\", \"24h\" or \"7d\"".to_owned(),
         )
     };
+    let begins_well = text.starts_with(|c: char| c.is_ascii_digit());
+    if begins_well && TOO_SMALL.iter().any(|unit| text.ends_with(unit)) {
+        return Err(wrong("has a unit that is too small: the least is \"1s\""));
+    }
     let seconds = seconds(text).ok_or_else(|| wrong("is not a duration"))?;
     let duration = Duration::from_secs(seconds);
     if duration.is_zero() || duration > LONGEST {
@@ -150,6 +157,15 @@ pub(super) fn language(text: &str) -> Result<String, Wrong> {
 /// A client id (contract, section 2). Its text is a secret, so the problem
 /// does not quote it.
 pub(super) fn client_id(text: &str) -> Result<(), Wrong> {
+    if text.starts_with('\u{feff}') {
+        let wrong = "begins with a byte order mark".to_owned();
+        return Err((wrong, "save it as UTF-8 without one".to_owned()));
+    }
+    if text.contains('\n') {
+        let wrong = format!("has {} lines", text.lines().count());
+        let remedy = "leave the client id as the only one";
+        return Err((wrong, remedy.to_owned()));
+    }
     let length = text.chars().count();
     if !(50..=4000).contains(&length) || !text.chars().all(|c| c.is_ascii_alphanumeric()) {
         let wrong = format!("the client id of {length} characters breaks the server's rules");
@@ -239,6 +255,11 @@ mod tests {
         for text in ["", "60", "1.5s", "0s", "s", "5 s x", "99999w", "-1s"] {
             assert!(duration(text).is_err(), "{text}");
         }
+        for text in ["1ms", "500 ms", "5µs", "1s 5ns"] {
+            let (wrong, _) = duration(text).unwrap_err();
+            assert!(wrong.contains("too small: the least is \"1s\""), "{text}");
+        }
+        assert!(duration("items").unwrap_err().0.contains("not a duration"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a call failed.
 //!
-//! **Invariants.** Classified once, here and in `transport`; never carries a
-//! URL, an address or a secret.
+//! **Invariants.** Classified once, here and in `transport`; never carries an
+//! address, a secret or more of a URL than its origin.
 
 use std::{error::Error as StdError, time::Duration};
 

@@ -5,7 +5,7 @@
 //! reader finds the old or the new token, never half of one.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{DirBuilder, File},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -97,8 +97,8 @@ impl TokenFile {
 
     /// The token, if the file holds one.
     pub(super) fn read(&self) -> Option<Kept> {
-        let text = fs::read(self.0.as_deref()?).ok()?;
-        let stored: Stored = serde_json::from_slice(&text).ok()?;
+        let content = files::read(self.0.as_deref()?).ok()?;
+        let stored: Stored = serde_json::from_slice(&content.bytes).ok()?;
         let date = |text: Option<String>| text.and_then(|text| text.parse().ok());
         Some(Kept {
             secret: stored.token.into(),
@@ -147,7 +147,7 @@ fn create(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 //!
 //! **Invariants.** The only place that builds an HTTP client. Every request
 //! takes its permit from the budget first. Nothing that leaves here, error or
-//! log line, holds a URL.
+//! log line, holds a URL; of one that a redirect leads to, the origin alone.
 
 use std::{error::Error as StdError, io};
 
@@ -11,12 +11,14 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
     ClientBuilder, Method, Request, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue},
+    header::{
+        ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    },
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
-use url::Url;
+use url::{Origin, Url};
 
 use super::{BuildError, Endpoint, Error, Proxy, Settings, answers};
 use crate::{budget::Budget, clock::Clock, model::Reason, telemetry::Telemetry};
@@ -149,7 +151,7 @@ impl Transport {
         let seconds = begin.elapsed().as_secs_f64();
         self.telemetry
             .request(&self.server, endpoint.label(), code, seconds);
-        accept(answer?, action)
+        accept(answer?, action, &self.base)
     }
 
     fn request(&self, call: Call<'_>) -> Request {
@@ -314,8 +316,8 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Turns an answer that is not 2xx into its error.
-fn accept(answer: Answer, action: &'static str) -> Result<Bytes, Error> {
+/// Turns an answer to a request below `base` that is not 2xx into its error.
+fn accept(answer: Answer, action: &'static str, base: &Url) -> Result<Bytes, Error> {
     let Answer {
         status,
         headers,
@@ -325,11 +327,32 @@ fn accept(answer: Answer, action: &'static str) -> Result<Bytes, Error> {
         return Ok(body);
     }
     let failure = answers::failure(status, &headers, &body);
-    let detail = match failure.code {
-        Some(code) => format!("the server answered {status} with code {code}"),
-        None => format!("the server answered {status}"),
-    };
+    let code = failure.code;
+    let code = code.map_or_else(String::new, |code| format!(" with code {code}"));
+    let is_redirected = failure.reason == Reason::Redirected;
+    let target = is_redirected.then(|| target(&headers, base));
+    let target = target.unwrap_or_default();
+    let detail = format!("the server answered {status}{code}{target}");
     Err(Error::new(action, failure.reason, detail).wait(failure.retry_after))
+}
+
+/// Where a redirect leads, and what is to be done. A path and a query are the
+/// server's business, and may hold a secret.
+fn target(headers: &HeaderMap, base: &Url) -> String {
+    let location = headers.get(LOCATION);
+    let location = location.and_then(|location| location.to_str().ok());
+    let target = location.and_then(|location| base.join(location).ok());
+    let Some(origin) = target
+        .map(|target| target.origin())
+        .filter(Origin::is_tuple)
+    else {
+        return " that leads nowhere; check `url`".to_owned();
+    };
+    let shown = origin.ascii_serialization();
+    if origin == base.origin() {
+        return format!(" that leads to another path of {shown}; set `url` to where it ends");
+    }
+    format!(" that leads to {shown}; set `url` to it if that is the server")
 }
 
 fn classify(error: &reqwest::Error) -> Reason {
@@ -386,4 +409,45 @@ fn has_cause(
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_told_with_its_target_and_none_of_its_secrets() {
+        let base = Url::parse("http://cs.example.com/prefix/api").unwrap();
+        let check = |location: Option<&'static str>, expect: &str| {
+            let location = location.map(|text| (LOCATION, HeaderValue::from_static(text)));
+            let answer = Answer {
+                status: StatusCode::FOUND,
+                headers: location.into_iter().collect(),
+                body: Bytes::new(),
+            };
+            let error = accept(answer, "failed to list", &base).unwrap_err();
+            let expect = format!("failed to list: the server answered 302 Found that {expect}");
+            assert_eq!(error.to_string(), expect);
+            assert_eq!(error.reason(), Reason::Redirected);
+        };
+        let elsewhere = "https://login.example.com; set `url` to it if that is the server";
+        let elsewhere = format!("leads to {elsewhere}");
+        for location in [
+            "https://login.example.com/canary?canary#canary",
+            "https://canary:canary@login.example.com:443/",
+            "HTTPS://LOGIN.example.com",
+        ] {
+            check(Some(location), &elsewhere);
+        }
+        check(
+            Some("https://cs.example.com:8443/"),
+            "leads to https://cs.example.com:8443; set `url` to it if that is the server",
+        );
+        let here = "leads to another path of http://cs.example.com; set `url` to where it ends";
+        check(Some("/canary"), here);
+        check(Some("http://cs.example.com/canary"), here);
+        for location in [None, Some("mailto:canary@example.com"), Some("http://")] {
+            check(location, "leads nowhere; check `url`");
+        }
+    }
 }

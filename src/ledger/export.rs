@@ -6,7 +6,7 @@
 //!
 //! **Invariants.** An import is whole or nothing.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ use super::{
     store::{Batch, Content, FORMAT},
 };
 use crate::model::{SenderId, TrackingId, identity};
+
+/// The longest line that is read, in bytes. That of a transfer grows with its
+/// recipients and files, some hundred bytes for each pair.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
 /// One line of an export.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,8 +66,11 @@ pub enum ImportError {
     #[error("line {0} cannot be read")]
     Unreadable(u64, #[source] io::Error),
     /// A line is not what it should be.
-    #[error("line {0} is not a line of an export; export the sender again")]
-    Foreign(u64, #[source] serde_json::Error),
+    #[error("line {0} is not a line of an export (column {1}); export the sender again")]
+    Foreign(u64, usize),
+    /// A line is longer than any that is exported.
+    #[error("line {0} is longer than {LONGEST_LINE} bytes; export the sender again")]
+    TooLong(u64),
     /// A line stands where it must not.
     #[error("line {0} is out of place: {1}; export the sender again")]
     OutOfPlace(u64, &'static str),
@@ -122,17 +129,18 @@ fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
 ///
 /// # Errors
 /// If `text` is not a whole export; the error names the line.
-pub fn import(text: impl BufRead, server: Option<&str>) -> Result<Imported, ImportError> {
+pub fn import(mut text: impl BufRead, server: Option<&str>) -> Result<Imported, ImportError> {
     let mut reading = Reading::default();
-    let mut number = 0;
-    for line in text.lines() {
-        number += 1;
-        let line = line.map_err(|error| ImportError::Unreadable(number, error))?;
-        let line = serde_json::from_str(&line);
-        let line = line.map_err(|error| ImportError::Foreign(number, error))?;
+    let mut number = 1;
+    while let Some(line) = next_line(&mut text, number)? {
+        let line = serde_json::from_slice(&line);
+        // The library's own words count lines anew, and may quote what no
+        // terminal should be shown.
+        let line = line.map_err(|error| ImportError::Foreign(number, error.column().max(1)))?;
         reading.take(line, number, server)?;
+        number += 1;
     }
-    let unfinished = ImportError::OutOfPlace(number + 1, "the export is cut");
+    let unfinished = ImportError::OutOfPlace(number, "the export is cut");
     match reading {
         Reading {
             head: Some(head),
@@ -147,6 +155,18 @@ pub fn import(text: impl BufRead, server: Option<&str>) -> Result<Imported, Impo
         }),
         _ => Err(unfinished),
     }
+}
+
+/// The line of this number, if the text has one.
+fn next_line(text: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, ImportError> {
+    let mut line = Vec::new();
+    let mut limited = text.take(LONGEST_LINE.saturating_add(1));
+    let taken = limited.read_until(b'\n', &mut line);
+    taken.map_err(|error| ImportError::Unreadable(number, error))?;
+    if limited.limit() == 0 && !line.ends_with(b"\n") {
+        return Err(ImportError::TooLong(number));
+    }
+    Ok((!line.is_empty()).then_some(line))
 }
 
 /// Whether a configuration could name this, by its own rules: what cannot be
@@ -220,5 +240,19 @@ impl Reading {
         self.batch.transfers.push((sender, id, Some(bytes)));
         self.transfers += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let endless = BufReader::new(io::repeat(b' '));
+        let refused = import(endless, None).unwrap_err();
+        assert!(matches!(refused, ImportError::TooLong(1)), "{refused}");
     }
 }

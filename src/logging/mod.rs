@@ -26,9 +26,9 @@ pub enum Format {
 /// From which level on lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Level {
-    /// Everything, decisions of the scheduler included.
+    /// Everything: decisions of the scheduler, retrievals, states passed.
     Debug,
-    /// What happened.
+    /// What began, ended or works again.
     #[default]
     Info,
     /// What failed and is tried again.

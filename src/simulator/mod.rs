@@ -48,13 +48,18 @@ use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use fault::{Fault, parse as read_fault};
+pub use fault::{
+    Fault, explanation as fault_explanation, kinds as fault_kinds, parse as read_fault,
+};
 pub use quirk::Quirks;
 
 use crate::net::{self, Body, Places};
 use asked::Asked;
 use fault::Scraps;
 use world::World;
+
+/// The newest minor version of the API that brought anything a client sees.
+pub const NEWEST_MINOR: u32 = 13;
 
 /// A larger request body is refused.
 const REQUEST_BYTES: usize = 1024 * 1024;

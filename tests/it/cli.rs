@@ -69,6 +69,32 @@ fn usage_version_and_help() {
 }
 
 #[test]
+fn the_faults_of_the_simulator_are_listed_and_each_keeps_its_members() {
+    let (code, listed, _) = run(&["simulate", "--fault", "list"]);
+    assert_eq!(code, 0);
+    let (_, help, _) = run(&["simulate", "--help"]);
+    for kind in ["latency", "shifted_page", "redirect_loop"] {
+        assert!(listed.contains(&format!("\n{kind} ")) || listed.starts_with(kind));
+        assert!(help.contains(kind), "{help}");
+    }
+    for (fault, expect) in [
+        (
+            "stall,milliseconds=5",
+            "milliseconds means nothing to stall",
+        ),
+        ("latency,odd=1", "unknown field `odd`"),
+        (
+            "nothing",
+            "unknown variant `nothing`, expected one of `latency`",
+        ),
+    ] {
+        let (code, _, told) = run(&["simulate", "--fault", fault]);
+        assert_eq!(code, 2, "{told}");
+        assert!(told.contains(expect), "{told}");
+    }
+}
+
+#[test]
 fn the_help_is_grouped_and_tells_the_defaults() {
     let (_, help, _) = run(&["--help"]);
     let groups = [
@@ -199,21 +225,89 @@ async fn json_logs_are_one_object_a_line() {
     assert!(line["time"].as_str().unwrap().ends_with('Z'));
 }
 
+/// A simulator that answers a request only after so many milliseconds, and has
+/// one.
+async fn busy(milliseconds: u32) -> (Process, std::net::TcpStream) {
+    let fault = format!("latency,endpoint=clients,milliseconds={milliseconds}");
+    let process = Process::start(&["simulate", "--fault", &fault]);
+    let url = process.line("the address", |line| {
+        let ready: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(ready["base_url"].as_str()?.to_owned())
+    });
+    let url = url.await;
+    let mut peer = std::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    std::io::Write::write_all(&mut peer, b"GET /api/clients HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    eventually("the request", async || {
+        let answer = reqwest::get(format!("{url}/_sim/requests")).await.ok()?;
+        answer.text().await.ok()?.contains("clients").then_some(())
+    })
+    .await;
+    (process, peer)
+}
+
 #[tokio::test]
 async fn a_second_signal_aborts() {
-    let server = Server::start(&["--speed", "0", "--transfers", "2"]).await;
-    let mut exporter = Exporter::watching(&server, &[]).await;
-    // A scraper that has sent half a request keeps the drain waiting.
-    let address = exporter.url.strip_prefix("http://").unwrap();
-    let mut half = std::net::TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut half, b"GET /metrics HTTP/1.1\r\nHo").unwrap();
-    exporter.polls(1.0).await;
-    exporter.process.signal("TERM");
-    let stopping = |line: &str| line.contains("msg=stopping").then_some(());
-    exporter.process.line("the first signal", stopping).await;
-    exporter.process.signal("TERM");
-    assert_eq!(exporter.process.exit().await.code(), Some(1));
-    drop(half);
+    let (mut process, _peer) = busy(600_000).await;
+    eventually("a signal that is not taken as the first", async || {
+        process.signal("TERM");
+        let aborted = |line: &String| line.contains("aborted by a second signal");
+        process.lines().iter().any(aborted).then_some(())
+    })
+    .await;
+    assert_eq!(process.exit().await.code(), Some(1));
+}
+
+/// `timeout` signals its child, and then its group with the child in it; so
+/// two signals come at once.
+#[tokio::test]
+async fn a_signal_that_comes_twice_at_once_stops_as_one_does() {
+    let (mut process, _peer) = busy(2000).await;
+    let both = format!("kill -s TERM {0}; kill -s INT {0}", process.id());
+    let sent = std::process::Command::new("sh")
+        .args(["-c", &both])
+        .status();
+    assert!(sent.unwrap().success());
+    assert_eq!(
+        process.exit().await.code(),
+        Some(0),
+        "{:?}",
+        process.lines()
+    );
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_so_in_the_format_of_the_log_alone() {
+    let directory = TempDir::new().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let good = format!(
+        "[[server]]\nname = \"a\"\nurl = \"http://127.0.0.1:1\"\nclient_id = \"{}\"\n\
+         [[server.sender]]\nemail = \"a@example.com\"\n",
+        "x".repeat(50)
+    );
+    let kept = format!("[state]\ndirectory = \".\"\n{good}");
+    fs::write(directory.path().join("ledger.redb"), "this is none").unwrap();
+    let free = "127.0.0.1:0";
+    let check = |text: &str, address: &str, expect: (i32, usize, &str)| {
+        let file = write(directory.path(), "exporter.toml", text);
+        let file = file.to_str().unwrap();
+        let arguments = ["--config.file", file, "--web.listen-address", address];
+        let (code, out, told) = run(&[&arguments[..], &["--log.format", "json"]].concat());
+        assert_eq!((code, out.as_str()), (expect.0, ""), "{told}");
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let lines: Vec<_> = told.lines().map(line).collect();
+        let errors = lines.iter().filter(|line| line["level"] == "error");
+        assert_eq!(errors.count(), expect.1, "{told}");
+        assert_eq!(lines.last().unwrap()["msg"], "could not start");
+        assert!(told.contains(expect.2), "{told}");
+        assert!(!told.contains("\"listening\""), "{told}");
+    };
+    check("a = 1\n", free, (3, 3, "1: a: unknown key"));
+    check(&good, &taken, (1, 1, &taken));
+    check(&kept, free, (3, 1, "ledger.redb is damaged"));
+    let (code, _, told) = run(&["--config.file", "/nowhere.toml"]);
+    assert_eq!(code, 3);
+    assert!(told.contains("level=error") && told.contains("/nowhere.toml: cannot be read"));
 }
 
 #[tokio::test]

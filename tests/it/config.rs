@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use cryptshare_exporter::config::{Config, MetricsOptions, RecipientLabels, SenderOptions};
+use cryptshare_exporter::config::{
+    Config, MetricsOptions, RecipientLabels, SenderOptions, web::WebConfig,
+};
 
 /// The example with its client id in place.
 fn example(uncommented: bool) -> String {
@@ -118,6 +120,47 @@ fn a_pipe_or_a_device_in_place_of_a_file_is_refused_at_once() {
         let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
         let refused = "cannot be read (it is not a regular file)";
         assert_eq!(error.to_string().matches(refused).count(), 2, "{error}");
+        let errors = [Config::load(path).err(), WebConfig::load(path).err()];
+        for error in errors.map(|error| error.unwrap().to_string()) {
+            assert!(error.contains(refused), "{error}");
+        }
+    }
+    let huge = directory.path().join("huge");
+    let file = fs::File::create(&huge).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let error = Config::load(&huge).unwrap_err().to_string();
+    assert!(
+        error.contains("it is larger than 16777216 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_holds_more_than_a_client_id_is_named_with_its_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let id = "Canary7".repeat(10);
+    for (content, expect) in [
+        (
+            format!("\u{feff}{id}\n"),
+            "begins with a byte order mark; save it as UTF-8 without one",
+        ),
+        (
+            format!("{id}\n{id}\n"),
+            "has 2 lines; leave the client id as the only one",
+        ),
+        (
+            "Canary7".to_owned(),
+            "the client id of 7 characters breaks the server's rules; it has 50 to 4000",
+        ),
+    ] {
+        let file = crate::rig::write(directory.path(), "id", &content);
+        let line = format!("client_id_file = \"{}\"", file.display());
+        let text = example(false).replace(&format!("client_id = \"{}\"", "x".repeat(50)), &line);
+        let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+        let error = error.to_string();
+        let expect = format!("client_id_file: {}: {expect}", file.display());
+        assert!(error.contains(&expect), "{error}");
+        assert!(!error.contains("Canary"), "{error}");
     }
 }
 

@@ -70,6 +70,12 @@ async fn every_fault_has_its_reason_and_an_end() {
         fault["endpoint"] = json!("transfers");
         check(&server, &exporter, fault, reason).await;
     }
+    let target = "leads to http://127.0.0.1:1; set `url` to it";
+    let is_told = |line: &str| line.contains(target).then_some(());
+    exporter
+        .process
+        .line("where a redirect leads", is_told)
+        .await;
 }
 
 #[tokio::test]

@@ -26,12 +26,22 @@ async fn a_healthy_exporter_is_found_wherever_it_listens() {
     assert_eq!(check(&[&ready]).1, "Ready\n");
     let (code, _, error) = check(&[&format!("{}/nothing", exporter.url)]);
     assert_eq!(code, 1);
-    assert!(error.contains("/nothing answered 404 Not Found"), "{error}");
+    assert!(
+        error.contains("/nothing: it answered 404 Not Found"),
+        "{error}"
+    );
     let url = exporter.url.clone();
     drop(exporter);
-    let (code, out, error) = check(&[&url]);
-    assert_eq!((code, out.as_str()), (1, ""));
-    assert!(error.contains("Connection refused"), "{error}");
+    for (target, cause) in [(&url, "Connection refused"), (&unix, "(os error")] {
+        let (code, out, error) = check(&[target]);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(error.starts_with(target.as_str()), "{error}");
+        assert!(error.contains(cause), "{error}");
+        assert_eq!(
+            error.matches("http://").count(),
+            target.matches("http://").count()
+        );
+    }
 }
 
 #[tokio::test]

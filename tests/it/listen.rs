@@ -76,6 +76,7 @@ async fn an_address_that_cannot_be_had_is_named() {
     ] {
         let (code, _, error) = start(&["--web.listen-address", address]);
         assert_eq!(code, 1, "{error}");
+        let error = error.replace('\\', "");
         assert!(error.contains(expect), "{error}");
     }
     let (code, _, error) = start(&["--web.systemd-socket"]);

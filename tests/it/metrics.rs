@@ -185,6 +185,28 @@ async fn an_expiration_passes_while_the_server_is_silent() {
     exporter.is("cryptshare_up", &[], 0.0).await;
 }
 
+#[tokio::test]
+async fn what_a_busy_server_has_every_second_is_logged_for_those_who_debug_alone() {
+    let server = frozen("0").await;
+    let often = ["a file was retrieved", "state=active"];
+    for level in ["info", "debug"] {
+        let exporter = Exporter::start(&config(&server, ""), &["--log.level", level]).await;
+        exporter.polls(1.0).await;
+        let id = server.active_transfer().await;
+        server.happen(&id, "retrieve", json!({})).await;
+        exporter.is("cryptshare_retrievals_total", &[], 1.0).await;
+        server.happen(&id, "revoke", json!({})).await;
+        exporter
+            .line_of_each(&["state=deleted_by_revocation"])
+            .await;
+        let lines = exporter.process.lines();
+        for text in often {
+            let is_told = lines.iter().any(|line| line.contains(text));
+            assert_eq!(is_told, level == "debug", "{text} at {level}");
+        }
+    }
+}
+
 /// A transfer with two recipients, one of whom retrieved and one of whom has
 /// no mail, watched with `labels`.
 async fn told_of_recipients(labels: &str) -> (Server, Exporter) {

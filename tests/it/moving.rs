@@ -247,7 +247,14 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
             format!("{head}\n{end}\n{end}"),
             "line 3 is out of place: the export has ended",
         ),
-        ("# metrics".to_owned(), "line 1 is not a line of an export"),
+        (
+            "# metrics".to_owned(),
+            "line 1 is not a line of an export (column 1); export the sender again\n",
+        ),
+        (
+            format!("{head}\n{{\"\\u001b[31m\":1}}"),
+            "line 2 is not a line of an export (column 13); export the sender again\n",
+        ),
         (foreign, "line 1 has format 9"),
         (escaping, "line 1 names a server or a sender that no"),
         (endless, "line 1 names a server or a sender that no"),
@@ -263,6 +270,52 @@ fn an_export_that_is_not_whole_changes_nothing_and_its_line_is_named() {
     let file = write(directory.path(), "export", &format!("{head}\n{end}\n"));
     let (code, _, told) = state("import", directory.path(), &[file.to_str().unwrap()]);
     assert_eq!(code, 0, "{told}");
+    assert!(!told.contains("warning"), "{told}");
+}
+
+#[test]
+fn an_import_of_what_has_no_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [pipe.to_str().unwrap(), "/dev/zero"] {
+        let (code, _, told) = state("import", directory.path(), &[path]);
+        assert_eq!(code, 1, "{told}");
+        let expect = format!("cannot open {path}: it is not a regular file\n");
+        assert_eq!(told, expect);
+    }
+}
+
+#[test]
+fn an_import_from_standard_input_tells_of_a_sender_that_is_not_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let sender = "reports@example.com";
+    let check = |server: &str, address: &str, is_watched: bool| {
+        let text = format!(
+            "[state]\ndirectory = \"state\"\n[[server]]\nname = \"{server}\"\n\
+             url = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+             [[server.sender]]\nemail = \"{address}\"\n",
+            "x".repeat(50)
+        );
+        let file = write(directory.path(), "exporter.toml", &text);
+        let export = fs::File::open("tests/ledger/format-1.jsonl").unwrap();
+        let output = Command::new(BINARY)
+            .args(["state", "import", "-", "--server", "prod", "--replace"])
+            .args(["--config.file", file.to_str().unwrap()])
+            .stdin(export)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let warning = format!(
+            "exporter.toml watches no {sender} of server prod; add it before the exporter starts"
+        );
+        assert_eq!(told.contains(&warning), !is_watched, "{told}");
+    };
+    check("prod", "Reports@example.com", true);
+    check("prod", "nobody@example.com", false);
+    check("other", sender, false);
 }
 
 #[tokio::test]
@@ -281,16 +334,17 @@ async fn the_ledger_is_set_aside_only_when_that_is_confirmed() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(typed.as_bytes())
-            .unwrap();
+        // What asks for nothing may have ended before.
+        drop(child.stdin.take().unwrap().write_all(typed.as_bytes()));
         let output = child.wait_with_output().unwrap();
         let told = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
         (output.status.code().unwrap(), told)
     };
+    let question = "will be set aside";
+    let (code, told) = reset("begin anew\n");
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("ledger.redb does not exist"), "{told}");
+    assert!(!told.contains(question), "{told}");
     fs::write(&ledger, "this was a ledger").unwrap();
     for typed in ["", "yes\n"] {
         let (code, told) = reset(typed);
@@ -299,6 +353,7 @@ async fn the_ledger_is_set_aside_only_when_that_is_confirmed() {
             told.contains("not confirmed; nothing was changed"),
             "{told}"
         );
+        assert!(told.contains(question), "{told}");
         assert_eq!(fs::read(&ledger).unwrap(), b"this was a ledger");
     }
     let (code, told) = reset("begin anew\n");
@@ -311,5 +366,6 @@ async fn the_ledger_is_set_aside_only_when_that_is_confirmed() {
     let (code, told) = reset("begin anew\n");
     assert_eq!(code, 3);
     assert!(told.contains("in use by another process"), "{told}");
+    assert!(!told.contains(question), "{told}");
     assert!(ledger.exists());
 }

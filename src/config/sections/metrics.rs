@@ -11,6 +11,9 @@ use crate::config::{
     values::{self, LabelWord},
 };
 
+/// More than that no Prometheus would take from one target.
+const MOST_SHOWN: usize = 1_000_000_000;
+
 /// The section, or its defaults.
 pub(super) fn read(table: Option<Table<'_>>, around: &Surroundings) -> MetricsOptions {
     let defaults = MetricsOptions::default();
@@ -23,11 +26,11 @@ pub(super) fn read(table: Option<Table<'_>>, around: &Surroundings) -> MetricsOp
     let options = MetricsOptions {
         transfers,
         max_transfers: table
-            .number("max_transfers", 0..=usize::MAX)
+            .number("max_transfers", 0..=MOST_SHOWN)
             .unwrap_or(defaults.max_transfers),
         recipient_labels: recipient_labels(&mut table, transfers, around),
         max_recipients: table
-            .number("max_recipients", 0..=usize::MAX)
+            .number("max_recipients", 0..=MOST_SHOWN)
             .unwrap_or(defaults.max_recipients),
         expiring_within: expiring.map_or(defaults.expiring_within, |(_, within)| within),
         stale_after: stale.map_or(defaults.stale_after, |(_, after)| after),
@@ -92,7 +95,7 @@ fn causes(table: &mut Table<'_>) -> Vec<(String, Regex)> {
         match Regex::new(&pattern) {
             Ok(pattern) => patterns.push((label, pattern)),
             Err(error) => {
-                let wrong = format!("is not a regular expression ({})", last_line(&error));
+                let wrong = format!("is not a regular expression ({})", flaw(&pattern, &error));
                 let remedy = "write for example \"(?i)virus|malware\"";
                 problems.add(place.problem(wrong, remedy));
             }
@@ -101,8 +104,17 @@ fn causes(table: &mut Table<'_>) -> Vec<(String, Regex)> {
     patterns
 }
 
-/// The library draws its messages over several lines; the last one says it.
-fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    text.lines().last().unwrap_or_default().trim().to_owned()
+/// What is wrong with a pattern, and where. The library draws its message over
+/// several lines, so the place is asked of its parser.
+fn flaw(pattern: &str, error: &regex::Error) -> String {
+    let (what, offset) = match regex_syntax::parse(pattern) {
+        Err(regex_syntax::Error::Parse(e)) => (e.kind().to_string(), e.span().start.offset),
+        Err(regex_syntax::Error::Translate(e)) => (e.kind().to_string(), e.span().start.offset),
+        Ok(_) | Err(_) => {
+            let text = error.to_string();
+            return text.lines().last().unwrap_or_default().trim().to_owned();
+        }
+    };
+    let before = pattern.get(..offset).unwrap_or_default();
+    format!("{what} at character {}", before.chars().count() + 1)
 }

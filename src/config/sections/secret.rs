@@ -98,11 +98,10 @@ fn checked(table: &mut Table<'_>, around: &Surroundings, keys: Keys, check: Chec
         }
         _ => false,
     };
-    let inline = inline.map(|(place, text)| Given::Is(place, text.into()));
+    let inline =
+        inline.map(|(place, text)| judged(table, &place, (text.into(), check), str::to_owned));
     let file = file.map(|(place, name)| from_file(table, around, (place, &name), (keys, check)));
-    let given = inline.into_iter().chain(file);
-    let given: Vec<_> = given.map(|given| judged(table, given, check)).collect();
-    match given.into_iter().next_back() {
+    match file.or(inline) {
         Some(_) if stands_beside => Given::Wrong,
         Some(given) => given,
         // A value of a wrong type has been told where it was read.
@@ -111,14 +110,20 @@ fn checked(table: &mut Table<'_>, around: &Surroundings, keys: Keys, check: Chec
     }
 }
 
-fn judged(table: &Table<'_>, given: Given, check: Check) -> Given {
-    if let Given::Is(place, secret) = &given
-        && let Err((wrong, remedy)) = check(secret.expose_secret())
-    {
-        table.problems.add(place.problem(wrong, remedy));
-        return Given::Wrong;
+/// The secret, if it is one; what is wrong is told as `tell` has it.
+fn judged(
+    table: &Table<'_>,
+    place: &Place,
+    (secret, check): (SecretString, Check),
+    tell: impl FnOnce(&str) -> String,
+) -> Given {
+    match check(secret.expose_secret()) {
+        Ok(()) => Given::Is(place.clone(), secret),
+        Err((wrong, remedy)) => {
+            table.problems.add(place.problem(tell(&wrong), remedy));
+            Given::Wrong
+        }
     }
-    given
 }
 
 fn from_file(
@@ -134,7 +139,9 @@ fn from_file(
                 let wrong = "everybody on the machine can read the file";
                 around.warn(&place, wrong, "run chmod o-r on it");
             }
-            Given::Is(place, secret)
+            judged(table, &place, (secret, check), |wrong| {
+                format!("{}: {wrong}", path.display())
+            })
         }
         Err(error) => {
             // Whoever wrote the secret in place of the file's name must not

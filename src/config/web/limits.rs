@@ -87,7 +87,7 @@ fn user(name: &str) -> Result<(), Wrong> {
 /// The text is a secret, so the problem does not quote it.
 fn bcrypt_hash(text: &str) -> Result<(), Wrong> {
     let Ok(parts) = HashParts::from_str(text) else {
-        let remedy = "\"htpasswd -nBC 10 ''\" prints one after the colon";
+        let remedy = "\"htpasswd -nBC 10 NAME\" (apache2-utils) prints one after the colon";
         return Err(("is no bcrypt hash".to_owned(), remedy.to_owned()));
     };
     if parts.get_cost() > COSTLIEST {

@@ -108,7 +108,7 @@ impl WebConfig {
     /// # Errors
     /// If it cannot be read, or with all of its problems.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_text(path)
             .map_err(|source| Error::unreadable(path, "--web.config.file", source))?;
         Self::parse(&text, path)
     }

@@ -4,6 +4,7 @@
 //! true.
 
 mod items;
+mod kinds;
 mod spec;
 mod spoil;
 
@@ -13,6 +14,7 @@ use rand::{RngExt, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use kinds::{explanation, kinds};
 pub use spec::parse;
 pub(super) use spoil::Scraps;
 
@@ -162,7 +164,10 @@ impl Fault {
         if !self.share.is_none_or(|share| (0.0..=1.0).contains(&share)) {
             return Err("share is from 0 to 1".to_owned());
         }
-        Ok(())
+        let told = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let members = told.as_object().into_iter().flatten();
+        let members = members.filter(|(_, value)| !value.is_null());
+        self.kind.heeds(members.map(|(name, _)| name.as_str()))
     }
 
     /// How far the pages of a list have moved since the page before.

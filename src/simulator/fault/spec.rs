@@ -54,5 +54,9 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        let odd = parse("latency,milliseconds=1,retryAfter=2").unwrap_err();
+        let may = "may have milliseconds, endpoint, times, share, seconds";
+        let expect = format!("retryAfter means nothing to latency, which {may}");
+        assert_eq!(odd, expect);
     }
 }
