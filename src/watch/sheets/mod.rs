@@ -251,7 +251,7 @@ impl Sheet {
             }
         };
         let text = std::str::from_utf8(&bytes);
-        let text = text.map_err(|_| vec!["it is not text; write it in UTF-8".to_owned()]);
+        let text = text.map_err(|_| vec![unreadable(&files::Error::NotText)]);
         match text.and_then(|text| read(text)) {
             Ok(entries) => self.take(path, entries),
             Err(problems) => {
@@ -312,6 +312,7 @@ fn unreadable(error: &files::Error) -> String {
     let remedy = match error {
         files::Error::NotRegular => "put a file in its place, or remove it",
         files::Error::TooLarge => "divide it among several files",
+        files::Error::NotText => "save it as UTF-8, or remove it",
         files::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             "let the user of the exporter read it, or remove it"
         }
