@@ -78,7 +78,8 @@ impl Session {
 
     /// The bytes of all files.
     pub(super) fn size(&self) -> u64 {
-        self.transfer.files.iter().map(|file| file.size).sum()
+        let sizes = self.transfer.files.iter().map(|file| file.size);
+        sizes.fold(0, u64::saturating_add)
     }
 }
 
