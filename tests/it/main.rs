@@ -24,6 +24,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod moving;
+mod openapi;
 mod oracle;
 mod process;
 #[path = "../properties/mod.rs"]
