@@ -34,6 +34,7 @@ mod receive;
 mod restart;
 mod rig;
 mod send;
+mod sessions;
 mod spoiled;
 mod stranger;
 mod systemd;

@@ -13,14 +13,15 @@ use super::{
     call::{check_versions, client_id},
     query,
     refusal::{
-        DELETED_NOW, INTERNAL, LOCKED, NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_PASSWORD, WRONG_PATH,
+        DELETED_NOW, INTERNAL, LOCKED, NO_EID, NO_ENDPOINT, NO_ENTITY, NO_QUICK, Refusal,
+        WRONG_PASSWORD, WRONG_PATH,
     },
 };
 use crate::simulator::{
     archive::{self, Entry, Head},
     asked::Asked,
     guard::Verdict,
-    letter::{Content, PasswordMode, SimFile},
+    letter::{Content, PasswordMode, Security, SimFile},
     reply::Reply,
     scan,
     transfer::{Happening, SimTransfer, Stage, Way},
@@ -78,6 +79,11 @@ fn open(world: &mut World, asked: &Asked, id: &str) -> Result<Open, Refusal> {
     let now = world.now();
     if transfer.stage != Stage::Active || transfer.expires_at <= now {
         return Err(NO_ENTITY);
+    }
+    match transfer.letter.security {
+        Security::OneTimePassword => {}
+        Security::Quick => return Err(NO_QUICK),
+        Security::Eid => return Err(NO_EID),
     }
     if world.guard.is_locked(id, now) {
         return Err(LOCKED);

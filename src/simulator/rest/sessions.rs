@@ -100,12 +100,13 @@ fn of<'a>(
     caller: &Caller,
     id: &str,
 ) -> Result<&'a mut Session, Refusal> {
-    let sender = world.sender(&caller.address);
+    let (sender, now) = (world.sender(&caller.address), world.now());
     let session = world.sessions.find(id, sender).ok_or(NO_ENTITY)?;
     let token = token_of(asked).ok_or(WRONG_TOKEN)?;
     if !session.is_of(&token) {
         return Err(WRONG_TOKEN);
     }
+    session.touch(now);
     Ok(session)
 }
 
@@ -147,6 +148,9 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
     {
         return Err(RECIPIENT_DENIED);
     }
+    if world.sessions.count() >= world.policy.max_sessions {
+        return Err(too_many(world));
+    }
     let opening = Opening {
         address: caller.address.clone(),
         token: token_of(asked).unwrap_or_default(),
@@ -157,6 +161,14 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
     let id = session::open(world, opening);
     let place = format!("/api/users/{}/transfer-sessions/{id}", caller.address);
     Ok(created(world, asked, &place))
+}
+
+/// The refusal while too many sessions are open: until the first is dropped.
+fn too_many(world: &mut World) -> Refusal {
+    let (term, now) = (world.policy.session_term(), world.now());
+    let next = world.sessions.end_idle(term, now).unwrap_or(now);
+    let wait = next.duration_since(now).as_secs();
+    Refusal::throttled(u64::try_from(wait).unwrap_or_default().max(1))
 }
 
 fn read(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Reply, Refusal> {
