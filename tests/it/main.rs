@@ -42,6 +42,7 @@ mod tls;
 mod tokens;
 mod truth;
 mod verification;
+mod walks;
 mod watch;
 mod ways;
 mod web;
