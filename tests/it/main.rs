@@ -7,6 +7,7 @@
 )]
 #![expect(unreachable_pub, reason = "the rig is public within this binary")]
 
+mod aftermath;
 mod architecture;
 mod asking;
 mod bulk;
