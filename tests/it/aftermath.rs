@@ -49,11 +49,12 @@ fn faults() -> Vec<Value> {
 
 /// The kinds that the server knows, as it says them when it is asked for
 /// another.
-async fn kinds() -> BTreeSet<String> {
+pub async fn kinds() -> BTreeSet<String> {
     let server = Server::start(&["--transfers", "0"]).await;
     let url = format!("{}/_sim/faults", server.url);
     let wrong = json!([{"kind": "nothing"}]).to_string();
-    let request = reqwest::Client::new().put(url).body(wrong);
+    let client = reqwest::Client::builder().build().unwrap();
+    let request = client.put(url).body(wrong);
     let answer = crate::stranger::send(request).await.json();
     let error = answer["error"].as_str().unwrap();
     let (_, known) = error.split_once("expected one of").unwrap();
@@ -76,19 +77,25 @@ async fn the_whole_truth_is_told_after_every_fault() {
     local.run_until(stories.join_all()).await;
 }
 
+/// Lets the totals begin at a quiet moment, before an exporter comes.
+pub async fn begin(server: &Server) -> Watch {
+    let before = quiet(server).await;
+    server.post("mark", json!({})).await;
+    let senders = before["senders"].as_object().unwrap().values();
+    let transfers = senders.flat_map(oracle::transfers);
+    let ended = transfers.filter(|(_, told)| told.has_ended());
+    Watch {
+        ended_before: ended.map(|(id, _)| id).collect(),
+        named: BTreeMap::new(),
+        missed_by: String::new(),
+    }
+}
+
 /// One fault after the other.
 async fn live_through(minor: &'static str, faults: Vec<Value>) {
     let arguments = ["--speed", "0", "--senders", "1", "--transfers", "120"];
     let server = Server::start(&[&arguments[..], &["--api-minor", minor]].concat()).await;
-    let before = quiet(&server).await;
-    server.post("mark", json!({})).await;
-    let transfers = oracle::transfers(&before["senders"][&server.senders[0]]);
-    let ended = transfers.iter().filter(|(_, told)| told.has_ended());
-    let watch = Watch {
-        ended_before: ended.map(|(id, _)| id.clone()).collect(),
-        named: BTreeMap::new(),
-        missed_by: String::new(),
-    };
+    let watch = begin(&server).await;
     let text = config(&server, "max_response_bytes = 1000000");
     let exporter = Exporter::start(&text, &[]).await;
     settle(&server, &exporter, &watch).await;

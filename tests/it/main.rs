@@ -15,6 +15,7 @@ mod canary;
 mod cli;
 mod config;
 mod disk;
+mod documented;
 mod faults;
 mod front;
 mod fuzz;

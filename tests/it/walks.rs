@@ -91,6 +91,7 @@ async fn curl_walks_through_the_transcript_of_the_documentation() {
     // What the transcript says, and what it is here.
     let mut meanings = vec![("http://127.0.0.1:18080".to_owned(), server.url.clone())];
     let (mut variables, mut before) = (String::new(), String::new());
+    let assignment = Regex::new("^[A-Z]+=").unwrap();
     let steps = transcript();
     assert!(steps.len() > 25, "{steps:#?}");
     for (told, expect) in steps {
@@ -116,7 +117,7 @@ async fn curl_walks_through_the_transcript_of_the_documentation() {
             None => assert_eq!(printed, expect_here.trim_end(), "{told}"),
         }
         meanings.extend(fixed(&expect).1.into_iter().zip(is));
-        if Regex::new("^[A-Z]+=").unwrap().is_match(&told) {
+        if assignment.is_match(&told) {
             variables.push_str(&command);
             variables.push('\n');
         }
