@@ -81,7 +81,7 @@ async fn judge(twins: bool) {
     let directory = tempfile::tempdir().unwrap();
     let answers = directory.path().join("answers");
     let own = absolute("tests/schemathesis").unwrap();
-    let mut command = Command::new(absolute("target/tools/bin/st").unwrap());
+    let mut command = Command::new(absolute("target/tools/bin/schemathesis").unwrap());
     command
         .arg("--config-file")
         .arg(own.join("schemathesis.toml"))

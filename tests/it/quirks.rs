@@ -26,7 +26,7 @@ async fn server() -> Server {
 
 /// What is said of senders and transfers, but for what tells of polls; dates to
 /// the second.
-pub fn told(samples: Vec<Sample>) -> BTreeMap<String, f64> {
+fn told(samples: Vec<Sample>) -> BTreeMap<String, f64> {
     let changes = ["_exporter_", "last_", "cryptshare_up", "verified"];
     let lasts = |sample: &Sample| {
         let is_ours = sample.name.starts_with("cryptshare_");
@@ -60,7 +60,7 @@ async fn the_metrics_are_the_same_under_every_quirk() {
 }
 
 /// Every series of `before` has its value `now`, too.
-pub fn is_still_told(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>, under: &str) {
+fn is_still_told(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>, under: &str) {
     let differ = before
         .iter()
         .filter(|(series, value)| now.get(*series) != Some(value));
