@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the rig is public within this binary")]
 
 mod aftermath;
+mod alerts;
 mod architecture;
 mod asking;
 mod bulk;
