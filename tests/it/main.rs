@@ -13,6 +13,7 @@ mod bulk;
 mod canary;
 mod cli;
 mod config;
+mod deploy;
 mod disk;
 mod faults;
 mod front;
