@@ -15,6 +15,7 @@ mod bulk;
 mod canary;
 mod cli;
 mod config;
+mod deploy;
 mod disk;
 mod documented;
 mod faults;

@@ -20,18 +20,39 @@ use super::{
     problem::Problem,
     values,
 };
-use crate::model::Discover;
+use crate::{
+    files::{self, Content},
+    model::Discover,
+};
 
-/// Where relative files are looked for, and where warnings go.
+/// Where systemd puts what `LoadCredential=` names. The directory is known by
+/// this variable alone, for it bears the name of the unit.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where files are looked for, and where warnings go.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings {
+    /// Of relative files.
     directory: PathBuf,
+    /// Of files below `${CREDENTIALS_DIRECTORY}`.
+    credentials: Option<PathBuf>,
     warnings: Problems,
 }
 
 impl Surroundings {
-    fn file(&self, text: &str) -> PathBuf {
-        self.directory.join(text)
+    /// Reads the file that a key names; otherwise what could not be read, and
+    /// why not.
+    fn read(&self, name: &str) -> Result<Content, (String, String)> {
+        let credential = name.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        let path = match (credential, &self.credentials) {
+            (None, _) => self.directory.join(name),
+            (Some(credential), Some(directory)) => directory.join(credential),
+            (Some(_), None) => {
+                let why = format!("the environment has no {CREDENTIALS_DIRECTORY}");
+                return Err((name.to_owned(), why));
+            }
+        };
+        files::read(&path).map_err(|error| (path.display().to_string(), error.to_string()))
     }
 
     fn warn(&self, place: &Place, wrong: &str, remedy: &str) {
@@ -48,6 +69,7 @@ pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
     let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
         directory: directory.to_owned(),
+        credentials: std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from),
         warnings: Problems::default(),
     };
     let config = Config {
@@ -88,7 +110,7 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
 fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
     let mut table = root.table("state")?;
     let directory = table.parsed("directory", values::directory);
-    let directory = directory.map(|(_, text)| around.file(&text));
+    let directory = directory.map(|(_, text)| around.directory.join(text));
     table.finish();
     directory
 }
