@@ -134,7 +134,7 @@ fn from_file(
                 around.warn(&place, wrong, "run chmod o-r on it");
             }
             judged(table, &place, (secret, check), |wrong| {
-                format!("{}: {wrong}", path.display())
+                format!("{name}: {wrong}")
             })
         }
         Err((path, error)) => {
