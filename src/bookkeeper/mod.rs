@@ -20,7 +20,7 @@ pub use vault::Vault;
 
 use crate::{
     clock::Clock,
-    exposition::{Page, Shelf},
+    exposition::Shelf,
     ledger::{self, Ledger},
     metrics,
     model::{Observation, Reason, Round, Verification},
@@ -73,7 +73,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let mut press = Press {
         settings,
-        places: metrics::Places::default(),
+        printer: metrics::Printer::default(),
         outlets,
         clock,
     };
@@ -115,7 +115,7 @@ pub async fn run(
 /// What a page is made with.
 struct Press {
     settings: metrics::Settings,
-    places: metrics::Places,
+    printer: metrics::Printer,
     outlets: Outlets,
     clock: Clock,
 }
@@ -123,8 +123,8 @@ struct Press {
 impl Press {
     fn publish(&mut self, ledger: &Ledger) {
         let now = self.clock.now();
-        let families = metrics::gather(ledger, &self.settings, &mut self.places, now);
-        self.outlets.shelf.put(Page::render(&families));
+        let page = self.printer.print(ledger, &self.settings, now);
+        self.outlets.shelf.put(page);
         self.outlets.board.put(status(ledger, &self.settings, now));
     }
 

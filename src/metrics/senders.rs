@@ -9,11 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Settings, Shown, catalog, states};
 use crate::{
     exposition::{Family, Sample, Value},
+    ledger::Entry,
     metric::Metric,
     model::{Method, Record, State, Verification},
 };
 
-pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]) -> Vec<Family> {
+pub(super) fn families<'a>(
+    shown: &'a [Shown<'a>],
+    settings: &Settings,
+    causes: &[&'a str],
+) -> Vec<Family<'a>> {
     let mut families = health(shown);
     families.extend(gauges(shown, settings));
     families.extend(counters(shown, causes));
@@ -24,7 +29,7 @@ pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]
 }
 
 /// What stays when the server does not answer.
-fn health(shown: &[Shown<'_>]) -> Vec<Family> {
+fn health<'a>(shown: &'a [Shown<'a>]) -> Vec<Family<'a>> {
     let up = each(shown, |s| {
         let presence = s.presence?;
         Some(f64::from(u8::from(presence.round.failure.is_none())))
@@ -39,13 +44,13 @@ fn health(shown: &[Shown<'_>]) -> Vec<Family> {
         Verification::Unknown | Verification::Missing => None,
     });
     vec![
-        family(&catalog::UP, up),
-        family(&catalog::VERIFIED, verified),
-        family(&catalog::VERIFICATION_EXPIRY, expiry),
+        Family::new(&catalog::UP, up),
+        Family::new(&catalog::VERIFIED, verified),
+        Family::new(&catalog::VERIFICATION_EXPIRY, expiry),
     ]
 }
 
-fn gauges(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
+fn gauges<'a>(shown: &'a [Shown<'a>], settings: &Settings) -> Vec<Family<'a>> {
     let fresh = || shown.iter().filter(|s| !s.is_stale);
     let within = SignedDuration::try_from(settings.expiring_within).unwrap_or_default();
     let counted = |metric: &'static Metric, is: &dyn Fn(&Shown<'_>, &Record) -> bool| {
@@ -53,7 +58,8 @@ fn gauges(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
         Family::new(metric, samples.collect())
     };
     let oldest = fresh().filter_map(|s| {
-        let processing = |(_, record): (_, &Record)| {
+        let processing = |(_, entry): (_, &Entry)| {
+            let record = &entry.record;
             let is = record.state == Some(State::Processing);
             let since = record.processing.map(|processing| processing.since);
             since.filter(|_| is)
@@ -78,16 +84,16 @@ fn gauges(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
     ]
 }
 
-fn by_state(shown: &[Shown<'_>]) -> Family {
+fn by_state<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     let samples = shown.iter().filter(|s| !s.is_stale).flat_map(|s| {
         let one =
             |(state, n): (State, u64)| sample(s, &[("state", state.label())], Value::Count(n));
-        states(s.book).map(one).collect::<Vec<_>>()
+        states(s.book).map(one)
     });
     Family::new(&catalog::TRANSFERS, samples.collect())
 }
 
-fn with_failures(shown: &[Shown<'_>]) -> Family {
+fn with_failures<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     type Check = fn(&Record) -> bool;
     const KINDS: [(&str, Check); 4] = [
         ("recipient_notification", |r| {
@@ -110,7 +116,7 @@ fn with_failures(shown: &[Shown<'_>]) -> Family {
     Family::new(&catalog::WITH_FAILURES, samples.collect())
 }
 
-fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
+fn counters<'a>(shown: &'a [Shown<'a>], causes: &[&'a str]) -> Vec<Family<'a>> {
     let plain = |metric: &'static Metric, value: &dyn Fn(&Shown<'_>) -> u64| {
         let samples = shown.iter().map(|s| sample(s, &[], Value::Count(value(s))));
         Family::new(metric, samples.collect())
@@ -150,7 +156,7 @@ fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
     ]
 }
 
-fn retrievals(shown: &[Shown<'_>]) -> Family {
+fn retrievals<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     let samples = shown.iter().flat_map(|s| {
         Method::ALL.map(|method| {
             let count = s.book.counters().retrievals.get(method);
@@ -160,11 +166,12 @@ fn retrievals(shown: &[Shown<'_>]) -> Family {
     Family::new(&catalog::RETRIEVALS, samples.collect())
 }
 
-fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
+fn removals<'a>(shown: &'a [Shown<'a>], causes: &[&'a str]) -> Family<'a> {
     let samples = shown.iter().flat_map(|s| {
         let removed = &s.book.counters().files_removed;
-        let one = |cause: &&str| {
-            let count = removed.get(*cause).copied().unwrap_or_default();
+        let one = |cause: &&'a str| {
+            let cause = *cause;
+            let count = removed.get(cause).copied().unwrap_or_default();
             sample(s, &[("cause", cause)], Value::Count(count))
         };
         causes.iter().map(one).collect::<Vec<_>>()
@@ -172,7 +179,7 @@ fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
     Family::new(&catalog::FILES_REMOVED, samples.collect())
 }
 
-fn processing(shown: &[Shown<'_>]) -> Family {
+fn processing<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     let samples = shown.iter().map(|s| {
         let seen = &s.book.counters().processing;
         let bound = |(bound, count)| (number(bound), count);
@@ -206,26 +213,22 @@ fn is_expiring(s: &Shown<'_>, record: &Record, within: SignedDuration) -> bool {
     })
 }
 
-fn family(metric: &'static Metric, samples: Vec<Sample>) -> Family {
-    Family::new(metric, samples)
-}
-
-fn each(shown: &[Shown<'_>], value: impl Fn(&Shown<'_>) -> Option<f64>) -> Vec<Sample> {
+fn each<'a>(shown: &'a [Shown<'a>], value: impl Fn(&Shown<'_>) -> Option<f64>) -> Vec<Sample<'a>> {
     let one = |s| value(s).map(|value| sample(s, &[], Value::Number(value)));
     shown.iter().filter_map(one).collect()
 }
 
-fn sample(s: &Shown<'_>, more: &[(&'static str, &str)], value: Value) -> Sample {
-    let mut labels = s.labels();
-    labels.extend(
-        more.iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
-    Sample::new(labels, value)
+fn sample<'a>(s: &'a Shown<'a>, more: &[(&'static str, &'a str)], value: Value) -> Sample<'a> {
+    Sample::new(s.labels().into_iter().chain(more.iter().copied()), value)
 }
 
 fn count(s: &Shown<'_>, is: impl Fn(&Record) -> bool) -> Value {
-    whole(s.book.present().filter(|(_, record)| is(record)).count())
+    whole(
+        s.book
+            .present()
+            .filter(|(_, entry)| is(&entry.record))
+            .count(),
+    )
 }
 
 fn whole(count: usize) -> Value {

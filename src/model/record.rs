@@ -8,6 +8,8 @@
 //! **Invariants.** Marks change in [`super::lifecycle::merge`] alone, and never
 //! fall.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use jiff::Timestamp;
 
 use super::{
@@ -188,6 +190,8 @@ pub struct Outline {
     times: (Option<Timestamp>, Option<Timestamp>),
     end_judged: bool,
     sizes: (usize, usize),
+    /// Of what was last told of each recipient's notification.
+    notifications: u64,
 }
 
 impl Record {
@@ -202,7 +206,17 @@ impl Record {
             times: (self.ended_at, self.last_retrieval),
             end_judged: self.end_judged,
             sizes: (self.recipients.count(), self.files.count()),
+            notifications: self.notifications(),
         }
+    }
+
+    /// A digest of `notificationFailed` of all recipients: two may change places
+    /// while the number of failures stays.
+    fn notifications(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let told = self.recipients.values().map(|mark| mark.notification_told);
+        told.for_each(|told| told.hash(&mut hasher));
+        hasher.finish()
     }
 
     /// All retrievals of all files by all recipients, by method.
