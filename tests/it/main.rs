@@ -11,6 +11,7 @@ mod architecture;
 mod asking;
 mod bulk;
 mod canary;
+mod codings;
 mod cli;
 mod config;
 mod disk;
@@ -26,6 +27,7 @@ mod metrics;
 mod moving;
 mod oracle;
 mod process;
+mod prometheus;
 #[path = "../properties/mod.rs"]
 mod properties;
 mod quirks;
