@@ -17,8 +17,10 @@ use super::{
     negotiate::Coding,
 };
 
-/// An inflated page is sent in pieces of this length: what a slow reader costs.
-const PIECE: usize = 32 * 1024;
+/// A page is sent in pieces of about this length: what a slow reader costs. In
+/// smaller ones the system is called so often that it takes longer than to copy
+/// the parts together.
+const PIECE: usize = 64 * 1024;
 
 /// What is sent.
 pub struct Answer {
@@ -59,18 +61,52 @@ impl Answer {
         let end = [tail.deflated, trailer];
         let own = HEAD.len() + end.iter().map(Bytes::len).sum::<usize>();
         let length = sheet.deflated + u64::try_from(own).unwrap_or(u64::MAX);
-        let page = (0..sheet.parts.len()).filter_map(move |place| {
-            let part = sheet.parts.get(place)?;
-            Some(part.deflated.clone())
-        });
-        let pieces = [Bytes::from_static(HEAD)]
-            .into_iter()
-            .chain(page)
-            .chain(end);
         Self {
             length,
-            pieces: Box::new(pieces.map(Ok)),
+            pieces: Box::new(Stitching::new(sheet, end).map(Ok)),
         }
+    }
+}
+
+/// The parts of a sheet as they are, within a member of gzip.
+struct Stitching {
+    sheet: Arc<Sheet>,
+    place: usize,
+    /// What is not sent yet of what stands around the sheet.
+    head: &'static [u8],
+    end: Option<[Bytes; 2]>,
+}
+
+impl Stitching {
+    const fn new(sheet: Arc<Sheet>, end: [Bytes; 2]) -> Self {
+        Self {
+            sheet,
+            place: 0,
+            head: HEAD,
+            end: Some(end),
+        }
+    }
+}
+
+impl Iterator for Stitching {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut piece = Vec::with_capacity(PIECE);
+        piece.extend_from_slice(std::mem::take(&mut self.head));
+        while let Some(part) = self.sheet.parts.get(self.place)
+            && (piece.is_empty() || piece.len() + part.deflated.len() <= PIECE)
+        {
+            piece.extend_from_slice(&part.deflated);
+            self.place += 1;
+        }
+        if self.place == self.sheet.parts.len() {
+            let end = self.end.take();
+            end.iter()
+                .flatten()
+                .for_each(|part| piece.extend_from_slice(part));
+        }
+        (!piece.is_empty()).then(|| piece.into())
     }
 }
 

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Settings, Shown, catalog, states};
 use crate::{
     exposition::{Family, Sample, Value},
-    ledger::Entry,
     metric::Metric,
     model::{Method, Record, State, Verification},
 };
@@ -50,42 +49,64 @@ fn health<'a>(shown: &'a [Shown<'a>]) -> Vec<Family<'a>> {
     ]
 }
 
+/// A sender whose gauges are shown, and its transfers that are processing or
+/// active: these are few, and all but one of the gauges are about them.
+struct Living<'a> {
+    s: &'a Shown<'a>,
+    records: Vec<&'a Record>,
+}
+
+impl<'a> Living<'a> {
+    fn of(s: &'a Shown<'a>) -> Self {
+        let records = s.book.present().map(|(_, entry)| &entry.record);
+        let is_living = |r: &&Record| matches!(r.state, Some(State::Active | State::Processing));
+        Self {
+            s,
+            records: records.filter(is_living).collect(),
+        }
+    }
+
+    fn count(&self, is: impl Fn(&Record) -> bool) -> Value {
+        whole(self.records.iter().filter(|record| is(record)).count())
+    }
+}
+
 fn gauges<'a>(shown: &'a [Shown<'a>], settings: &Settings) -> Vec<Family<'a>> {
-    let fresh = || shown.iter().filter(|s| !s.is_stale);
+    let fresh: Vec<_> = shown.iter().filter(|s| !s.is_stale).collect();
+    let living: Vec<_> = fresh.iter().map(|s| Living::of(s)).collect();
     let within = SignedDuration::try_from(settings.expiring_within).unwrap_or_default();
     let counted = |metric: &'static Metric, is: &dyn Fn(&Shown<'_>, &Record) -> bool| {
-        let samples = fresh().map(|s| sample(s, &[], count(s, |record| is(s, record))));
-        Family::new(metric, samples.collect())
+        let one = |own: &Living<'a>| sample(own.s, &[], own.count(|record| is(own.s, record)));
+        Family::new(metric, living.iter().map(one).collect())
     };
-    let oldest = fresh().filter_map(|s| {
-        let processing = |(_, entry): (_, &Entry)| {
-            let record = &entry.record;
+    let oldest = living.iter().filter_map(|own| {
+        let processing = |record: &&Record| {
             let is = record.state == Some(State::Processing);
             let since = record.processing.map(|processing| processing.since);
             since.filter(|_| is)
         };
-        let first = s.book.present().filter_map(processing).min()?;
-        Some(sample(s, &[], Value::Number(seconds(first))))
+        let first = own.records.iter().filter_map(processing).min()?;
+        Some(sample(own.s, &[], Value::Number(seconds(first))))
     });
-    let not_found = fresh().map(|s| sample(s, &[], whole(s.book.not_found())));
+    let not_found = fresh
+        .iter()
+        .map(|s| sample(s, &[], whole(s.book.not_found())));
     vec![
-        by_state(shown),
+        by_state(&fresh),
         counted(&catalog::OVERDUE, &is_overdue),
         counted(&catalog::UNRETRIEVED, &|_, r| is_unretrieved(r)),
         counted(&catalog::EXPIRING_UNRETRIEVED, &|s, r| {
-            is_unretrieved(r) && is_expiring(s, r, within)
+            is_expiring(s, r, within) && is_unretrieved(r)
         }),
-        counted(&catalog::WITH_WARNINGS, &|_, r| {
-            matches!(r.state, Some(State::Active | State::Processing)) && r.has_warning()
-        }),
-        with_failures(shown),
+        counted(&catalog::WITH_WARNINGS, &|_, r| r.has_warning()),
+        with_failures(&living),
         Family::new(&catalog::OLDEST_PROCESSING, oldest.collect()),
         Family::new(&catalog::NOT_FOUND, not_found.collect()),
     ]
 }
 
-fn by_state<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
-    let samples = shown.iter().filter(|s| !s.is_stale).flat_map(|s| {
+fn by_state<'a>(fresh: &[&'a Shown<'a>]) -> Family<'a> {
+    let samples = fresh.iter().flat_map(|s| {
         let one =
             |(state, n): (State, u64)| sample(s, &[("state", state.label())], Value::Count(n));
         states(s.book).map(one)
@@ -93,7 +114,7 @@ fn by_state<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     Family::new(&catalog::TRANSFERS, samples.collect())
 }
 
-fn with_failures<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
+fn with_failures<'a>(living: &[Living<'a>]) -> Family<'a> {
     type Check = fn(&Record) -> bool;
     const KINDS: [(&str, Check); 4] = [
         ("recipient_notification", |r| {
@@ -107,10 +128,10 @@ fn with_failures<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
         }),
         ("eml", |r| r.told.eml_creation_failed == Some(true)),
     ];
-    let samples = shown.iter().filter(|s| !s.is_stale).flat_map(|s| {
+    let samples = living.iter().flat_map(|own| {
         KINDS.map(|(kind, check)| {
-            let value = count(s, |r| r.state == Some(State::Active) && check(r));
-            sample(s, &[("kind", kind)], value)
+            let value = own.count(|r| r.state == Some(State::Active) && check(r));
+            sample(own.s, &[("kind", kind)], value)
         })
     });
     Family::new(&catalog::WITH_FAILURES, samples.collect())
@@ -220,15 +241,6 @@ fn each<'a>(shown: &'a [Shown<'a>], value: impl Fn(&Shown<'_>) -> Option<f64>) -
 
 fn sample<'a>(s: &'a Shown<'a>, more: &[(&'static str, &'a str)], value: Value) -> Sample<'a> {
     Sample::new(s.labels().into_iter().chain(more.iter().copied()), value)
-}
-
-fn count(s: &Shown<'_>, is: impl Fn(&Record) -> bool) -> Value {
-    whole(
-        s.book
-            .present()
-            .filter(|(_, entry)| is(&entry.record))
-            .count(),
-    )
 }
 
 fn whole(count: usize) -> Value {

@@ -8,8 +8,6 @@
 //! **Invariants.** Marks change in [`super::lifecycle::merge`] alone, and never
 //! fall.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use jiff::Timestamp;
 
 use super::{
@@ -213,10 +211,11 @@ impl Record {
     /// A digest of `notificationFailed` of all recipients: two may change places
     /// while the number of failures stays.
     fn notifications(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
         let told = self.recipients.values().map(|mark| mark.notification_told);
-        told.for_each(|told| told.hash(&mut hasher));
-        hasher.finish()
+        told.fold(0, |digest: u64, told| {
+            let digit = told.map_or(0, |failed| 1 + u64::from(failed));
+            digest.wrapping_mul(31).wrapping_add(digit)
+        })
     }
 
     /// All retrievals of all files by all recipients, by method.
