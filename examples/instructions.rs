@@ -1,4 +1,4 @@
-//! The steps of a poll, for a count of their instructions.
+//! The steps of a poll and of a scrape, for a count of their instructions.
 //!
 //! ```sh
 //! scripts/instructions
@@ -16,10 +16,16 @@
     reason = "a count panics where it cannot go on"
 )]
 
+#[path = "../benches/crowd.rs"]
+mod crowd;
 #[path = "../benches/page.rs"]
 mod page;
 
+use crowd::Crowd;
 use page::Answers;
+
+/// Transfers on a page of metrics, and those of them that can still change.
+const CROWD: (usize, usize) = (10_000, 1_000);
 
 fn main() {
     let Answers {
@@ -35,17 +41,30 @@ fn main() {
     let unchanged = page::decode(&after);
     steps::merge_unchanged_page(&mut ledger, unchanged);
     steps::decode_status(&id, &status);
+    let mut crowd = Crowd::new(CROWD.0, CROWD.1);
+    steps::print_first_page(&mut crowd);
+    let page = steps::print_unchanged_page(&mut crowd);
+    steps::send_stitched(&page);
+    steps::send_inflated(&page);
+    crowd.change();
+    steps::print_changed_page(&mut crowd);
 }
 
 /// What is counted.
 mod steps {
+    use std::hint::black_box;
+
     use cryptshare_exporter::{
         cryptshare::answers,
+        exposition::{Answer, Coding, Page, Protocol},
         ledger::Ledger,
         model::{TrackingId, Transfer},
     };
 
-    use super::page::{self, PAGE};
+    use super::{
+        crowd::Crowd,
+        page::{self, PAGE},
+    };
 
     #[inline(never)]
     pub(super) fn decode_page(body: &[u8]) -> Vec<Transfer> {
@@ -65,5 +84,39 @@ mod steps {
     #[inline(never)]
     pub(super) fn decode_status(id: &TrackingId, body: &[u8]) {
         assert!(answers::status(id, body).is_ok());
+    }
+
+    // Without the words these would be one function.
+    #[inline(never)]
+    pub(super) fn print_first_page(crowd: &mut Crowd) -> Page {
+        black_box("first");
+        crowd.print()
+    }
+
+    #[inline(never)]
+    pub(super) fn print_unchanged_page(crowd: &mut Crowd) -> Page {
+        black_box("unchanged");
+        crowd.print()
+    }
+
+    #[inline(never)]
+    pub(super) fn print_changed_page(crowd: &mut Crowd) -> Page {
+        black_box("changed");
+        crowd.print()
+    }
+
+    #[inline(never)]
+    pub(super) fn send_stitched(page: &Page) {
+        assert!(send(page, Coding::Gzip) > 100_000);
+    }
+
+    #[inline(never)]
+    pub(super) fn send_inflated(page: &Page) {
+        assert!(send(page, Coding::Identity) > 10_000_000);
+    }
+
+    fn send(page: &Page, coding: Coding) -> usize {
+        let answer = Answer::new(page.sheet(Protocol::Text), Vec::new(), coding);
+        answer.pieces.map(|piece| piece.unwrap().len()).sum()
     }
 }

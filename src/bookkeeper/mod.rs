@@ -22,7 +22,7 @@ pub use vault::Vault;
 
 use crate::{
     clock::Clock,
-    exposition::{Page, Shelf},
+    exposition::Shelf,
     ledger::{self, Ledger},
     metrics,
     model::Observation,
@@ -75,7 +75,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let mut press = Press {
         settings,
-        places: metrics::Places::default(),
+        printer: metrics::Printer::default(),
         recent: Recent::default(),
         outlets,
         clock,
@@ -118,7 +118,7 @@ pub async fn run(
 /// What a page is made with.
 struct Press {
     settings: metrics::Settings,
-    places: metrics::Places,
+    printer: metrics::Printer,
     recent: Recent,
     outlets: Outlets,
     clock: Clock,
@@ -140,8 +140,8 @@ impl Press {
 
     fn publish(&mut self, ledger: &Ledger, vault: &Vault) {
         let now = self.clock.now();
-        let families = metrics::gather(ledger, &self.settings, &mut self.places, now);
-        self.outlets.shelf.put(Page::render(&families));
+        let page = self.printer.print(ledger, &self.settings, now);
+        self.outlets.shelf.put(page);
         self.outlets.board.put(Status {
             at: now,
             senders: glance::senders(ledger, &self.settings, now),

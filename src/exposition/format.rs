@@ -3,7 +3,7 @@
 //! **Invariants.** A content type names exactly what was asked for: the
 //! version, and how names beyond the old alphabet are escaped.
 
-use super::{Family, openmetrics, text};
+use super::{Family, Title, openmetrics, protobuf, text};
 
 /// What a scrape is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,7 +15,7 @@ pub struct Format {
     pub escaping: Option<Escaping>,
 }
 
-/// The syntaxes, as Prometheus counts its scrape protocols.
+/// What can be asked for, as Prometheus counts its scrape protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
     /// The text format 0.0.4, which everybody reads.
@@ -25,25 +25,71 @@ pub enum Protocol {
     OpenMetrics1,
     /// OpenMetrics 0.0.1, the name under which old clients ask for it.
     OpenMetrics0,
+    /// Messages of `io.prometheus.client.MetricFamily`, each after its length.
+    Protobuf,
+}
+
+/// How the bytes of a protocol are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Text,
+    OpenMetrics,
+    Protobuf,
 }
 
 impl Protocol {
     /// Every protocol, the preferred one first.
-    pub const ALL: [Self; 3] = [Self::Text, Self::OpenMetrics1, Self::OpenMetrics0];
+    pub const ALL: [Self; 4] = [
+        Self::Text,
+        Self::OpenMetrics1,
+        Self::OpenMetrics0,
+        Self::Protobuf,
+    ];
 
-    /// Appends `families`.
-    pub fn write(self, families: &[Family], out: &mut Vec<u8>) {
+    pub(super) const fn syntax(self) -> Syntax {
         match self {
-            Self::Text => text::write(families, out),
-            Self::OpenMetrics1 | Self::OpenMetrics0 => openmetrics::write(families, out),
+            Self::Text => Syntax::Text,
+            Self::OpenMetrics1 | Self::OpenMetrics0 => Syntax::OpenMetrics,
+            Self::Protobuf => Syntax::Protobuf,
+        }
+    }
+
+    /// Appends `families`, those without samples left out.
+    pub fn write(self, families: &[Family<'_>], out: &mut Vec<u8>) {
+        let mut samples = Vec::new();
+        for family in families.iter().filter(|f| !f.samples.is_empty()) {
+            samples.clear();
+            self.samples(family, &mut samples);
+            let length = u64::try_from(samples.len()).unwrap_or(u64::MAX);
+            self.head(family.title(), length, out);
+            out.extend_from_slice(&samples);
+        }
+    }
+
+    /// Appends what stands before the samples of a family, which take `length`
+    /// bytes.
+    pub(super) fn head(self, title: Title<'_>, length: u64, out: &mut Vec<u8>) {
+        match self.syntax() {
+            Syntax::Text => text::head(title, out),
+            Syntax::OpenMetrics => openmetrics::head(title, out),
+            Syntax::Protobuf => protobuf::head(title, length, out),
+        }
+    }
+
+    /// Appends the samples of `family`.
+    pub(super) fn samples(self, family: &Family<'_>, out: &mut Vec<u8>) {
+        match self.syntax() {
+            Syntax::Text => text::samples(family, out),
+            Syntax::OpenMetrics => openmetrics::samples(family, out),
+            Syntax::Protobuf => protobuf::samples(family, out),
         }
     }
 
     /// What stands after the last family.
     pub const fn end(self) -> &'static [u8] {
-        match self {
-            Self::Text => b"",
-            Self::OpenMetrics1 | Self::OpenMetrics0 => openmetrics::END,
+        match self.syntax() {
+            Syntax::Text | Syntax::Protobuf => b"",
+            Syntax::OpenMetrics => openmetrics::END,
         }
     }
 }
@@ -102,6 +148,10 @@ impl Format {
             ),
             Protocol::OpenMetrics0 => content_type!(
                 "application/openmetrics-text; version=0.0.1; charset=utf-8",
+                escaping
+            ),
+            Protocol::Protobuf => content_type!(
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
                 escaping
             ),
         }

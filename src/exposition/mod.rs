@@ -1,33 +1,63 @@
 //! WRITE: the formats that Prometheus reads.
 //!
-//! Families go in, a finished [`Page`] comes out; the newest one stands on a
-//! [`Shelf`], from which a scrape takes it without a lock.
+//! Samples that change together are finished in a [`Block`]: written in every
+//! format, and kept only deflated. A [`Page`] has the families of many blocks in
+//! their order; the newest one stands on a [`Shelf`], from which a scrape takes
+//! it without a lock. An [`Answer`] stitches it to what is rendered for each
+//! scrape. So a scrape costs what changed, and not what exists.
 //!
 //! **Invariants.** Knows nothing of Cryptshare. The same families give the
 //! same bytes.
 
+mod answer;
+mod block;
+mod deflate;
 pub mod escape;
 mod format;
 mod negotiate;
 pub mod number;
 pub mod openmetrics;
+mod page;
+pub mod protobuf;
 pub mod registry;
 mod sample;
 pub mod text;
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
-use arc_swap::ArcSwap;
-use bytes::Bytes;
-
+pub use answer::{Answer, Pieces};
+pub use block::Block;
+pub use deflate::Deflater;
 pub use format::{Escaping, Format, Protocol};
-pub use negotiate::negotiate;
+pub use negotiate::{Coding, coding, negotiate};
+pub use page::{Page, Section, Sheet, Shelf};
 
 use crate::metric::{Kind, Metric};
 
+/// What a family is called and means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Title<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The HELP text.
+    pub help: &'a str,
+    /// The type.
+    pub kind: Kind,
+}
+
+impl From<&Metric> for Title<'static> {
+    fn from(metric: &Metric) -> Self {
+        Self {
+            name: metric.name,
+            help: metric.help,
+            kind: metric.kind,
+        }
+    }
+}
+
 /// A family and its samples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Family {
+pub struct Family<'a> {
     /// The name.
     pub name: Cow<'static, str>,
     /// The HELP text.
@@ -35,12 +65,12 @@ pub struct Family {
     /// The type.
     pub kind: Kind,
     /// The samples, in the order in which they are written.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Sample<'a>>,
 }
 
-impl Family {
+impl<'a> Family<'a> {
     /// A family about transfers.
-    pub const fn new(metric: &'static Metric, samples: Vec<Sample>) -> Self {
+    pub const fn new(metric: &'static Metric, samples: Vec<Sample<'a>>) -> Self {
         Self {
             name: Cow::Borrowed(metric.name),
             help: Cow::Borrowed(metric.help),
@@ -48,24 +78,33 @@ impl Family {
             samples,
         }
     }
+
+    /// What it is called and means.
+    pub fn title(&self) -> Title<'_> {
+        Title {
+            name: &self.name,
+            help: &self.help,
+            kind: self.kind,
+        }
+    }
 }
 
 /// The labels of a sample, in the order in which they are written.
-pub type Labels = Vec<(Cow<'static, str>, String)>;
+pub type Labels<'a> = Vec<(Cow<'static, str>, Cow<'a, str>)>;
 
 /// One sample, or one histogram.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct Sample<'a> {
     /// The labels.
-    pub labels: Labels,
+    pub labels: Labels<'a>,
     /// The value.
     pub value: Value,
 }
 
-impl Sample {
+impl<'a> Sample<'a> {
     /// A sample of a family whose label names are known when it is compiled.
-    pub fn new(labels: Vec<(&'static str, String)>, value: Value) -> Self {
-        let own = |(name, value)| (Cow::Borrowed(name), value);
+    pub fn new(labels: impl IntoIterator<Item = (&'static str, &'a str)>, value: Value) -> Self {
+        let own = |(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value));
         Self {
             labels: labels.into_iter().map(own).collect(),
             value,
@@ -91,49 +130,5 @@ pub enum Value {
     },
 }
 
-/// Finished bodies of the same families, one for each syntax. What is rendered
-/// for each scrape follows, and then [`Protocol::end`].
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    text: Bytes,
-    openmetrics: Bytes,
-}
-
-impl Page {
-    /// Writes `families` in every syntax.
-    pub fn render(families: &[Family]) -> Self {
-        let written = |protocol: Protocol| {
-            let mut body = Vec::new();
-            protocol.write(families, &mut body);
-            body.into()
-        };
-        Self {
-            text: written(Protocol::Text),
-            openmetrics: written(Protocol::OpenMetrics1),
-        }
-    }
-
-    /// The body in the syntax of `protocol`.
-    pub const fn body(&self, protocol: Protocol) -> &Bytes {
-        match protocol {
-            Protocol::Text => &self.text,
-            Protocol::OpenMetrics1 | Protocol::OpenMetrics0 => &self.openmetrics,
-        }
-    }
-}
-
-/// Where the newest page stands.
-#[derive(Debug, Default)]
-pub struct Shelf(ArcSwap<Page>);
-
-impl Shelf {
-    /// Puts a newer page.
-    pub fn put(&self, page: Page) {
-        self.0.store(Arc::new(page));
-    }
-
-    /// Takes the newest page.
-    pub fn take(&self) -> Arc<Page> {
-        self.0.load_full()
-    }
-}
+#[cfg(test)]
+mod tests;

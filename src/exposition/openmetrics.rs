@@ -6,9 +6,9 @@
 //! are canonical, and the body ends in [`END`]. When a series began is told by
 //! nobody, so there is no `_created`.
 //!
-//! **Invariants.** Pure; a family without samples is not written.
+//! **Invariants.** Pure.
 
-use super::{Family, escape, number, sample};
+use super::{Family, Title, escape, number, sample};
 use crate::metric::Kind;
 
 /// What ends a body: without it, it was cut.
@@ -17,18 +17,9 @@ pub const END: &[u8] = b"# EOF\n";
 /// The units of the specification that our names end in.
 const UNITS: [&str; 2] = ["seconds", "bytes"];
 
-/// Appends `families` to `out`; the body is whole once [`END`] follows.
-pub fn write(families: &[Family], out: &mut Vec<u8>) {
-    for family in families.iter().filter(|f| !f.samples.is_empty()) {
-        header(family, out);
-        for sample in &family.samples {
-            sample::write(&family.name, sample, number::canonical, out);
-        }
-    }
-}
-
-fn header(family: &Family, out: &mut Vec<u8>) {
-    let (name, kind) = title(family);
+/// Appends what stands before the samples of a family.
+pub fn head(title: Title<'_>, out: &mut Vec<u8>) {
+    let (name, kind) = told(title);
     let mut line = |keyword: &str, write: &dyn Fn(&mut Vec<u8>)| {
         for part in ["# ", keyword, " ", name, " "] {
             out.extend_from_slice(part.as_bytes());
@@ -36,18 +27,25 @@ fn header(family: &Family, out: &mut Vec<u8>) {
         write(out);
         out.push(b'\n');
     };
-    line("HELP", &|out| escape::label_value(&family.help, out));
+    line("HELP", &|out| escape::label_value(title.help, out));
     line("TYPE", &|out| out.extend_from_slice(kind.as_bytes()));
-    if let Some(unit) = unit(name, family.kind) {
+    if let Some(unit) = unit(name, title.kind) {
         line("UNIT", &|out| out.extend_from_slice(unit.as_bytes()));
+    }
+}
+
+/// Appends the samples of `family`.
+pub fn samples(family: &Family<'_>, out: &mut Vec<u8>) {
+    for sample in &family.samples {
+        sample::write(&family.name, sample, number::canonical, out);
     }
 }
 
 /// The name of the family and its type. One whose name lacks the suffix that
 /// its type demands cannot be of that type.
-fn title(family: &Family) -> (&str, &'static str) {
-    let name = &*family.name;
-    match family.kind {
+fn told(title: Title<'_>) -> (&str, &'static str) {
+    let name = title.name;
+    match title.kind {
         Kind::Counter => match name.strip_suffix("_total") {
             Some(name) => (name, "counter"),
             None => (name, "unknown"),
@@ -69,17 +67,17 @@ fn unit(name: &str, kind: Kind) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Sample, Value};
+    use crate::exposition::{Protocol, Sample, Value};
 
     fn written(name: &'static str, kind: Kind, value: Value) -> String {
         let family = Family {
             name: name.into(),
             help: "A \"thing\" \\ of\nours.".into(),
             kind,
-            samples: vec![Sample::new(vec![("a", "x\"y".to_owned())], value)],
+            samples: vec![Sample::new([("a", "x\"y")], value)],
         };
         let mut out = Vec::new();
-        write(&[family], &mut out);
+        Protocol::OpenMetrics1.write(&[family], &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -149,7 +147,7 @@ mod tests {
             samples: Vec::new(),
         };
         let mut out = Vec::new();
-        write(&[family], &mut out);
+        Protocol::OpenMetrics1.write(&[family], &mut out);
         assert_eq!(out, b"");
     }
 }

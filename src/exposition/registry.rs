@@ -15,7 +15,7 @@ use crate::metric::{Kind, Metric};
 
 /// Everything that the registry holds now, the labels of the families in
 /// `catalog` in their order there and not by name.
-pub fn gather(registry: &Registry, catalog: &[&Metric]) -> Vec<Family> {
+pub fn gather(registry: &Registry, catalog: &[&Metric]) -> Vec<Family<'static>> {
     let mut families: Vec<_> = registry.gather().iter().filter_map(family).collect();
     for family in &mut families {
         let known = catalog.iter().find(|metric| metric.name == family.name);
@@ -29,14 +29,14 @@ pub fn gather(registry: &Registry, catalog: &[&Metric]) -> Vec<Family> {
     families
 }
 
-fn sort(sample: &mut Sample, metric: &Metric) {
+fn sort(sample: &mut Sample<'_>, metric: &Metric) {
     let place = |name: &str| metric.labels.iter().position(|label| *label == name);
     sample.labels.sort_by_key(|(name, _)| place(name));
 }
 
 /// Summaries and untyped families are never registered here. The registry has
 /// no type for information, but its naming rule tells it.
-fn family(gathered: &proto::MetricFamily) -> Option<Family> {
+fn family(gathered: &proto::MetricFamily) -> Option<Family<'static>> {
     let kind = match gathered.get_field_type() {
         MetricType::COUNTER => Kind::Counter,
         MetricType::GAUGE if gathered.name().ends_with("_info") => Kind::Info,
@@ -56,10 +56,10 @@ fn family(gathered: &proto::MetricFamily) -> Option<Family> {
     })
 }
 
-fn labels(metric: &proto::Metric) -> Labels {
+fn labels(metric: &proto::Metric) -> Labels<'static> {
     let pair = |pair: &proto::LabelPair| {
         let name = Cow::Owned(pair.name().to_owned());
-        (name, pair.value().to_owned())
+        (name, Cow::Owned(pair.value().to_owned()))
     };
     metric.get_label().iter().map(pair).collect()
 }

@@ -11,7 +11,7 @@ use super::{Sample, Value, escape, number};
 pub(super) type WriteBound = fn(f64, &mut Vec<u8>);
 
 /// Appends `sample` of the family whose samples are called `name`.
-pub(super) fn write(name: &str, sample: &Sample, bound: WriteBound, out: &mut Vec<u8>) {
+pub(super) fn write(name: &str, sample: &Sample<'_>, bound: WriteBound, out: &mut Vec<u8>) {
     let labels = |bound| Labels {
         own: &sample.labels,
         bound,
@@ -42,7 +42,7 @@ pub(super) fn write(name: &str, sample: &Sample, bound: WriteBound, out: &mut Ve
 /// The labels of a line; a bucket has its bound beside those of the sample.
 #[derive(Clone, Copy)]
 struct Labels<'a> {
-    own: &'a [(Cow<'static, str>, String)],
+    own: &'a [(Cow<'static, str>, Cow<'a, str>)],
     bound: Option<(f64, WriteBound)>,
 }
 

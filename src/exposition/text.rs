@@ -1,36 +1,34 @@
 //! The text format 0.0.4.
 //!
-//! **Invariants.** Pure; a family without samples is not written.
+//! **Invariants.** Pure.
 
-use super::{Family, escape, number, sample};
+use super::{Family, Title, escape, number, sample};
 
-/// Appends `families` to `out`.
-pub fn write(families: &[Family], out: &mut Vec<u8>) {
-    for family in families.iter().filter(|f| !f.samples.is_empty()) {
-        header(family, out);
-        for sample in &family.samples {
-            sample::write(&family.name, sample, number::number, out);
-        }
-    }
+/// Appends what stands before the samples of a family.
+pub fn head(title: Title<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"# HELP ");
+    out.extend_from_slice(title.name.as_bytes());
+    out.push(b' ');
+    escape::help(title.help, out);
+    out.extend_from_slice(b"\n# TYPE ");
+    out.extend_from_slice(title.name.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(title.kind.text_word().as_bytes());
+    out.push(b'\n');
 }
 
-fn header(family: &Family, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"# HELP ");
-    out.extend_from_slice(family.name.as_bytes());
-    out.push(b' ');
-    escape::help(&family.help, out);
-    out.extend_from_slice(b"\n# TYPE ");
-    out.extend_from_slice(family.name.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(family.kind.text_word().as_bytes());
-    out.push(b'\n');
+/// Appends the samples of `family`.
+pub fn samples(family: &Family<'_>, out: &mut Vec<u8>) {
+    for sample in &family.samples {
+        sample::write(&family.name, sample, number::number, out);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        exposition::{Sample, Value},
+        exposition::{Protocol, Sample, Value},
         metric::{Kind, Metric},
     };
 
@@ -47,15 +45,15 @@ mod tests {
         labels: &[],
     };
 
-    fn written(families: &[Family]) -> String {
+    fn written(families: &[Family<'_>]) -> String {
         let mut out = Vec::new();
-        write(families, &mut out);
+        Protocol::Text.write(families, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_family_is_written_as_the_format_says() {
-        let sample = Sample::new(vec![("a", "x\"y\n".to_owned())], Value::Number(1.5));
+        let sample = Sample::new([("a", "x\"y\n")], Value::Number(1.5));
         let histogram = Value::Histogram {
             buckets: vec![(0.5, 1), (2.0, 3)],
             sum: 4.25,
@@ -63,7 +61,7 @@ mod tests {
         };
         let families = [
             Family::new(&GAUGE, vec![sample]),
-            Family::new(&HISTOGRAM, vec![Sample::new(Vec::new(), histogram)]),
+            Family::new(&HISTOGRAM, vec![Sample::new([], histogram)]),
         ];
         let expect = concat!(
             "# HELP g A \\\\ gauge.\n# TYPE g gauge\ng{a=\"x\\\"y\\n\"} 1.5\n",

@@ -5,6 +5,7 @@
 //! label unless the ledger says so. Families are in the order of the catalog,
 //! samples in that of their labels, so a body is the same bytes every time.
 
+mod blocks;
 mod cap;
 pub mod catalog;
 pub mod document;
@@ -13,13 +14,14 @@ pub mod seed;
 mod senders;
 mod transfers;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    exposition::Family,
+    exposition::{Block, Deflater, Family, Page, Section},
     ledger::{Book, Ledger, Presence},
+    metric::Metric,
     model::{Method, SenderId, State, TrackingId},
 };
 
@@ -56,10 +58,19 @@ pub struct SenderView {
     pub names: HashMap<TrackingId, String>,
 }
 
-/// What has a place on the page, so that it keeps it: the bookkeeper owns it
-/// and passes it to each [`gather`].
+/// Makes pages. What was finished for one and has not changed goes on the next.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct Printer {
+    places: Places,
+    senders: Arc<Block>,
+    blocks: blocks::Blocks,
+    left_out: Arc<Block>,
+    deflater: Deflater,
+}
+
+/// What has a place on the page, so that it keeps it.
+#[derive(Debug, Default)]
+struct Places {
     transfers: transfers::Places,
     recipients: recipients::Places,
 }
@@ -79,44 +90,78 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn labels(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("server", self.server.to_owned()),
-            ("sender", self.view.label.clone()),
-        ]
+    fn labels(&self) -> [(&'static str, &str); 2] {
+        [("server", self.server), ("sender", &self.view.label)]
     }
 }
 
-/// The families by sender, by transfer and by recipient, and how many
-/// transfers have no place, in the order of the catalog.
-pub fn gather(
-    ledger: &Ledger,
-    settings: &Settings,
-    places: &mut Places,
-    now: Timestamp,
-) -> Vec<Family> {
+impl Printer {
+    /// The page that shows `ledger`: the families by sender, by transfer and by
+    /// recipient, and how many transfers have no place, in the order of the
+    /// catalog.
+    pub fn print(&mut self, ledger: &Ledger, settings: &Settings, now: Timestamp) -> Page {
+        let shown = everybody(ledger, settings, now);
+        let (rows, left_out) = choose(&shown, settings, &mut self.places);
+        let causes: Vec<_> = ledger.causes().labels().collect();
+        let deflater = &mut self.deflater;
+        let mut block = |families: &[Family<'_>], kept: &mut Arc<Block>| {
+            *kept = Arc::new(Block::render(families, Some(kept), deflater));
+            vec![Arc::clone(kept)]
+        };
+        let senders = block(
+            &senders::families(&shown, settings, &causes),
+            &mut self.senders,
+        );
+        let left_out = transfers::not_exported(&shown, &left_out);
+        let left_out = block(&[left_out], &mut self.left_out);
+        let section = |families: &[&[&Metric]], blocks| {
+            let families = families.iter().copied().flatten();
+            let families = families.map(|metric| (*metric).into()).collect();
+            Section { families, blocks }
+        };
+        let sections = [
+            section(&[catalog::SENDER_FAMILIES], senders),
+            section(
+                &[catalog::TRANSFER_FAMILIES, catalog::RECIPIENT_FAMILIES],
+                self.blocks.render(&rows, deflater),
+            ),
+            section(&[&[&catalog::TRANSFERS_NOT_EXPORTED]], left_out),
+        ];
+        Page::assemble(&sections, &mut self.deflater)
+    }
+}
+
+/// Every sender that is watched, in the order of the labels.
+fn everybody<'a>(ledger: &'a Ledger, settings: &'a Settings, now: Timestamp) -> Vec<Shown<'a>> {
     let books = ledger.books();
     let shown = books.filter_map(|(id, book)| show(id, book, settings, now));
     let mut shown: Vec<_> = shown.collect();
     shown.sort_by(|a, b| (a.server, &a.view.label).cmp(&(b.server, &b.view.label)));
-    let causes: Vec<_> = ledger.causes().labels().collect();
-    let (rows, left_out) = transfers::choose(&shown, settings, &mut places.transfers);
-    let most = settings.max_recipients;
-    let mut families = senders::families(&shown, settings, &causes);
-    families.extend(transfers::families(&rows));
-    families.extend(recipients::families(&rows, most, &mut places.recipients));
-    families.push(transfers::not_exported(&shown, &left_out));
-    families
+    shown
+}
+
+/// The transfers that have a place, with the recipients that have one, and how
+/// many transfers of each sender have none.
+fn choose<'a>(
+    shown: &'a [Shown<'a>],
+    settings: &Settings,
+    places: &mut Places,
+) -> (Vec<transfers::Row<'a>>, Vec<u64>) {
+    let (mut rows, left_out) = transfers::choose(shown, settings, &mut places.transfers);
+    recipients::choose(&mut rows, settings.max_recipients, &mut places.recipients);
+    (rows, left_out)
 }
 
 /// The number of transfers in each state, as `cryptshare_transfers` has it.
 pub fn states(book: &Book) -> impl Iterator<Item = (State, u64)> {
-    State::ALL.into_iter().map(|state| {
-        let in_state = book
-            .present()
-            .filter(|(_, record)| record.state == Some(state));
-        (state, in_state.fold(0, |sum, _| sum + 1))
-    })
+    let mut counts = HashMap::new();
+    for state in book.present().filter_map(|(_, entry)| entry.record.state) {
+        *counts.entry(state).or_default() += 1;
+    }
+    let count = move |state| counts.get(&state).copied().unwrap_or_default();
+    State::ALL
+        .into_iter()
+        .map(move |state| (state, count(state)))
 }
 
 fn show<'a>(

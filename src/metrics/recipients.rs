@@ -23,79 +23,84 @@ use crate::{
 pub(super) type Places = HashMap<SenderId, HashMap<TrackingId, BTreeSet<Box<str>>>>;
 
 /// One recipient that is shown.
-struct Person<'a> {
-    row: &'a Row<'a>,
+struct Person<'r, 'a> {
+    row: &'r Row<'a>,
     label: &'a str,
     tally: Tally,
     notification_failed: Option<bool>,
 }
 
-impl Person<'_> {
-    fn labels(&self) -> Vec<(&'static str, String)> {
-        let mut labels = self.row.labels();
-        labels.push(("recipient", self.label.to_owned()));
-        labels
+/// Gives places to the recipients of `rows`, and remembers who has one.
+pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Places) {
+    let mut candidates = Vec::new();
+    for row in &mut *rows {
+        let labels: BTreeSet<_> = row.entry.recipients().map(|(label, ..)| label).collect();
+        row.recipients.extend(labels);
+        let own = places.get(row.shown.id).and_then(|own| own.get(row.id));
+        candidates.extend(row.recipients.iter().map(|label| Candidate {
+            is_shown: own.is_some_and(|labels| labels.contains(*label)),
+            ..row.candidate
+        }));
+    }
+    let mut taken = cap::choose(&candidates, most).into_iter();
+    places.clear();
+    for row in rows {
+        row.recipients.retain(|_| taken.next().unwrap_or_default());
+        // Without a cap nobody needs to be remembered.
+        if most > 0 && !row.recipients.is_empty() {
+            let own = places.entry(row.shown.id.clone()).or_default();
+            let labels = row.recipients.iter().map(|label| (*label).into());
+            own.insert(row.id.clone(), labels.collect());
+        }
     }
 }
 
-pub(super) fn families(rows: &[Row<'_>], most: usize, places: &mut Places) -> Vec<Family> {
-    let mut people: Vec<_> = rows.iter().flat_map(people_of).collect();
-    choose(&mut people, most, places);
-    vec![retrievals(&people), notification_failed(&people)]
+pub(super) fn families<'a>(rows: &[Row<'a>]) -> [Family<'a>; 2] {
+    let people: Vec<_> = rows.iter().flat_map(people_of).collect();
+    [retrievals(&people), notification_failed(&people)]
 }
 
-fn people_of<'a>(row: &'a Row<'a>) -> Vec<Person<'a>> {
-    let mut people: BTreeMap<&str, Person<'a>> = BTreeMap::new();
-    for (label, mark, tally) in row.shown.book.recipients(row.id) {
-        let person = people.entry(label).or_insert_with(|| Person {
+fn people_of<'r, 'a>(row: &'r Row<'a>) -> impl Iterator<Item = Person<'r, 'a>> {
+    let begin = |label: &&'a str| {
+        let person = Person {
             row,
             label,
             tally: Tally::default(),
             notification_failed: None,
-        });
-        person.tally.add_all(tally);
-        // `Some(true)` is the greatest, and what was not told the least.
-        person.notification_failed = person.notification_failed.max(mark.notification_told);
+        };
+        (*label, person)
+    };
+    let mut people: BTreeMap<_, _> = row.recipients.iter().map(begin).collect();
+    for (label, mark, tally) in row.entry.recipients() {
+        if let Some(person) = people.get_mut(label) {
+            person.tally.add_all(tally);
+            // `Some(true)` is the greatest, and what was not told the least.
+            person.notification_failed = person.notification_failed.max(mark.notification_told);
+        }
     }
-    people.into_values().collect()
+    people.into_values()
 }
 
-/// Leaves those who have a place, and remembers them.
-fn choose(people: &mut Vec<Person<'_>>, most: usize, places: &mut Places) {
-    let had_place = |person: &Person<'_>| {
-        let own = places.get(person.row.shown.id);
-        let own = own.and_then(|transfers| transfers.get(person.row.id));
-        own.is_some_and(|labels| labels.contains(person.label))
-    };
-    let candidate = |person: &Person<'_>| Candidate {
-        is_shown: had_place(person),
-        ..person.row.candidate
-    };
-    let candidates: Vec<_> = people.iter().map(candidate).collect();
-    let mut taken = cap::choose(&candidates, most).into_iter();
-    people.retain(|_| taken.next().unwrap_or_default());
-    places.clear();
-    // Without a cap nobody needs to be remembered.
-    for person in people.iter().filter(|_| most > 0) {
-        let own = places.entry(person.row.shown.id.clone()).or_default();
-        let labels = own.entry(person.row.id.clone()).or_default();
-        labels.insert(person.label.into());
+impl<'a> Person<'_, 'a> {
+    fn labels(&self) -> [(&'static str, &'a str); 4] {
+        let [server, sender, id] = self.row.labels();
+        [server, sender, id, ("recipient", self.label)]
     }
 }
 
-fn retrievals(people: &[Person<'_>]) -> Family {
-    let known = people.iter().filter(|p| p.row.record.told.retrievals);
+fn retrievals<'a>(people: &[Person<'_, 'a>]) -> Family<'a> {
+    let known = people.iter().filter(|p| p.row.entry.record.told.retrievals);
     let samples = known.flat_map(|person| {
         METHODS.map(|method| {
-            let mut labels = person.labels();
-            labels.push(("method", method.label().to_owned()));
+            let labels = person.labels().into_iter();
+            let labels = labels.chain([("method", method.label())]);
             Sample::new(labels, Value::Count(person.tally.get(method)))
         })
     });
     Family::new(&catalog::RECIPIENT_RETRIEVALS, samples.collect())
 }
 
-fn notification_failed(people: &[Person<'_>]) -> Family {
+fn notification_failed<'a>(people: &[Person<'_, 'a>]) -> Family<'a> {
     let samples = people.iter().filter_map(|person| {
         let failed = person.notification_failed?;
         Some(Sample::new(person.labels(), flag(failed)))

@@ -13,7 +13,11 @@ use crate::{
     model::{Method, Record, State, Verification},
 };
 
-pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]) -> Vec<Family> {
+pub(super) fn families<'a>(
+    shown: &'a [Shown<'a>],
+    settings: &Settings,
+    causes: &[&'a str],
+) -> Vec<Family<'a>> {
     let mut families = health(shown);
     families.extend(gauges(shown, settings));
     families.extend(counters(shown, causes));
@@ -24,7 +28,7 @@ pub(super) fn families(shown: &[Shown<'_>], settings: &Settings, causes: &[&str]
 }
 
 /// What stays when the server does not answer.
-fn health(shown: &[Shown<'_>]) -> Vec<Family> {
+fn health<'a>(shown: &'a [Shown<'a>]) -> Vec<Family<'a>> {
     let up = each(shown, |s| {
         let presence = s.presence?;
         Some(f64::from(u8::from(presence.round.failure.is_none())))
@@ -39,55 +43,78 @@ fn health(shown: &[Shown<'_>]) -> Vec<Family> {
         Verification::Unknown | Verification::Missing => None,
     });
     vec![
-        family(&catalog::UP, up),
-        family(&catalog::VERIFIED, verified),
-        family(&catalog::VERIFICATION_EXPIRY, expiry),
+        Family::new(&catalog::UP, up),
+        Family::new(&catalog::VERIFIED, verified),
+        Family::new(&catalog::VERIFICATION_EXPIRY, expiry),
     ]
 }
 
-fn gauges(shown: &[Shown<'_>], settings: &Settings) -> Vec<Family> {
-    let fresh = || shown.iter().filter(|s| !s.is_stale);
+/// A sender whose gauges are shown, and its transfers that are processing or
+/// active: these are few, and all but one of the gauges are about them.
+struct Living<'a> {
+    s: &'a Shown<'a>,
+    records: Vec<&'a Record>,
+}
+
+impl<'a> Living<'a> {
+    fn of(s: &'a Shown<'a>) -> Self {
+        let records = s.book.present().map(|(_, entry)| &entry.record);
+        let is_living = |r: &&Record| matches!(r.state, Some(State::Active | State::Processing));
+        Self {
+            s,
+            records: records.filter(is_living).collect(),
+        }
+    }
+
+    fn count(&self, is: impl Fn(&Record) -> bool) -> Value {
+        whole(self.records.iter().filter(|record| is(record)).count())
+    }
+}
+
+fn gauges<'a>(shown: &'a [Shown<'a>], settings: &Settings) -> Vec<Family<'a>> {
+    let fresh: Vec<_> = shown.iter().filter(|s| !s.is_stale).collect();
+    let living: Vec<_> = fresh.iter().map(|s| Living::of(s)).collect();
     let within = SignedDuration::try_from(settings.expiring_within).unwrap_or_default();
     let counted = |metric: &'static Metric, is: &dyn Fn(&Shown<'_>, &Record) -> bool| {
-        let samples = fresh().map(|s| sample(s, &[], count(s, |record| is(s, record))));
-        Family::new(metric, samples.collect())
+        let one = |own: &Living<'a>| sample(own.s, &[], own.count(|record| is(own.s, record)));
+        Family::new(metric, living.iter().map(one).collect())
     };
-    let oldest = fresh().filter_map(|s| {
-        let processing = |(_, record): (_, &Record)| {
+    let oldest = living.iter().filter_map(|own| {
+        let processing = |record: &&Record| {
             let is = record.state == Some(State::Processing);
             let since = record.processing.map(|processing| processing.since);
             since.filter(|_| is)
         };
-        let first = s.book.present().filter_map(processing).min()?;
-        Some(sample(s, &[], Value::Number(seconds(first))))
+        let first = own.records.iter().filter_map(processing).min()?;
+        Some(sample(own.s, &[], Value::Number(seconds(first))))
     });
-    let not_found = fresh().map(|s| sample(s, &[], whole(s.book.not_found())));
+    let not_found = fresh
+        .iter()
+        .map(|s| sample(s, &[], whole(s.book.not_found())));
     vec![
-        by_state(shown),
+        by_state(&fresh),
         counted(&catalog::OVERDUE, &is_overdue),
         counted(&catalog::UNRETRIEVED, &|_, r| is_unretrieved(r)),
         counted(&catalog::EXPIRING_UNRETRIEVED, &|s, r| {
-            is_unretrieved(r) && is_expiring(s, r, within)
+            is_expiring(s, r, within) && is_unretrieved(r)
         }),
-        counted(&catalog::WITH_WARNINGS, &|_, r| {
-            matches!(r.state, Some(State::Active | State::Processing)) && r.has_warning()
-        }),
-        with_failures(shown),
+        counted(&catalog::WITH_WARNINGS, &|_, r| r.has_warning()),
+        with_failures(&living),
         Family::new(&catalog::OLDEST_PROCESSING, oldest.collect()),
         Family::new(&catalog::NOT_FOUND, not_found.collect()),
     ]
 }
 
-fn by_state(shown: &[Shown<'_>]) -> Family {
-    let samples = shown.iter().filter(|s| !s.is_stale).flat_map(|s| {
+fn by_state<'a>(fresh: &[&'a Shown<'a>]) -> Family<'a> {
+    let samples = fresh.iter().flat_map(|s| {
         let one =
             |(state, n): (State, u64)| sample(s, &[("state", state.label())], Value::Count(n));
-        states(s.book).map(one).collect::<Vec<_>>()
+        states(s.book).map(one)
     });
     Family::new(&catalog::TRANSFERS, samples.collect())
 }
 
-fn with_failures(shown: &[Shown<'_>]) -> Family {
+fn with_failures<'a>(living: &[Living<'a>]) -> Family<'a> {
     type Check = fn(&Record) -> bool;
     const KINDS: [(&str, Check); 4] = [
         ("recipient_notification", |r| {
@@ -101,16 +128,16 @@ fn with_failures(shown: &[Shown<'_>]) -> Family {
         }),
         ("eml", |r| r.told.eml_creation_failed == Some(true)),
     ];
-    let samples = shown.iter().filter(|s| !s.is_stale).flat_map(|s| {
+    let samples = living.iter().flat_map(|own| {
         KINDS.map(|(kind, check)| {
-            let value = count(s, |r| r.state == Some(State::Active) && check(r));
-            sample(s, &[("kind", kind)], value)
+            let value = own.count(|r| r.state == Some(State::Active) && check(r));
+            sample(own.s, &[("kind", kind)], value)
         })
     });
     Family::new(&catalog::WITH_FAILURES, samples.collect())
 }
 
-fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
+fn counters<'a>(shown: &'a [Shown<'a>], causes: &[&'a str]) -> Vec<Family<'a>> {
     let plain = |metric: &'static Metric, value: &dyn Fn(&Shown<'_>) -> u64| {
         let samples = shown.iter().map(|s| sample(s, &[], Value::Count(value(s))));
         Family::new(metric, samples.collect())
@@ -150,7 +177,7 @@ fn counters(shown: &[Shown<'_>], causes: &[&str]) -> Vec<Family> {
     ]
 }
 
-fn retrievals(shown: &[Shown<'_>]) -> Family {
+fn retrievals<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     let samples = shown.iter().flat_map(|s| {
         Method::ALL.map(|method| {
             let count = s.book.counters().retrievals.get(method);
@@ -160,11 +187,12 @@ fn retrievals(shown: &[Shown<'_>]) -> Family {
     Family::new(&catalog::RETRIEVALS, samples.collect())
 }
 
-fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
+fn removals<'a>(shown: &'a [Shown<'a>], causes: &[&'a str]) -> Family<'a> {
     let samples = shown.iter().flat_map(|s| {
         let removed = &s.book.counters().files_removed;
-        let one = |cause: &&str| {
-            let count = removed.get(*cause).copied().unwrap_or_default();
+        let one = |cause: &&'a str| {
+            let cause = *cause;
+            let count = removed.get(cause).copied().unwrap_or_default();
             sample(s, &[("cause", cause)], Value::Count(count))
         };
         causes.iter().map(one).collect::<Vec<_>>()
@@ -172,7 +200,7 @@ fn removals(shown: &[Shown<'_>], causes: &[&str]) -> Family {
     Family::new(&catalog::FILES_REMOVED, samples.collect())
 }
 
-fn processing(shown: &[Shown<'_>]) -> Family {
+fn processing<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     let samples = shown.iter().map(|s| {
         let seen = &s.book.counters().processing;
         let bound = |(bound, count)| (number(bound), count);
@@ -206,26 +234,13 @@ fn is_expiring(s: &Shown<'_>, record: &Record, within: SignedDuration) -> bool {
     })
 }
 
-fn family(metric: &'static Metric, samples: Vec<Sample>) -> Family {
-    Family::new(metric, samples)
-}
-
-fn each(shown: &[Shown<'_>], value: impl Fn(&Shown<'_>) -> Option<f64>) -> Vec<Sample> {
+fn each<'a>(shown: &'a [Shown<'a>], value: impl Fn(&Shown<'_>) -> Option<f64>) -> Vec<Sample<'a>> {
     let one = |s| value(s).map(|value| sample(s, &[], Value::Number(value)));
     shown.iter().filter_map(one).collect()
 }
 
-fn sample(s: &Shown<'_>, more: &[(&'static str, &str)], value: Value) -> Sample {
-    let mut labels = s.labels();
-    labels.extend(
-        more.iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
-    Sample::new(labels, value)
-}
-
-fn count(s: &Shown<'_>, is: impl Fn(&Record) -> bool) -> Value {
-    whole(s.book.present().filter(|(_, record)| is(record)).count())
+fn sample<'a>(s: &'a Shown<'a>, more: &[(&'static str, &'a str)], value: Value) -> Sample<'a> {
+    Sample::new(s.labels().into_iter().chain(more.iter().copied()), value)
 }
 
 fn whole(count: usize) -> Value {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     exposition::{Family, Sample, Value},
+    ledger::Entry,
     metric::Metric,
     model::{Record, SenderId, State, TrackingId},
 };
@@ -26,27 +27,38 @@ pub(super) type Places = HashMap<SenderId, HashSet<TrackingId>>;
 pub(super) struct Row<'a> {
     pub(super) shown: &'a Shown<'a>,
     pub(super) id: &'a TrackingId,
-    pub(super) record: &'a Record,
+    pub(super) entry: &'a Entry,
+    /// The labels of the recipients that are shown, in order.
+    pub(super) recipients: Vec<&'a str>,
     /// How it stands among those who want a place.
     pub(super) candidate: Candidate,
 }
 
-impl Row<'_> {
-    pub(super) fn labels(&self) -> Vec<(&'static str, String)> {
-        let mut labels = self.shown.labels();
-        labels.push(("tracking_id", self.id.to_string()));
-        labels
+impl<'a> Row<'a> {
+    pub(super) fn labels(&self) -> [(&'static str, &'a str); 3] {
+        let [server, sender] = self.shown.labels();
+        [server, sender, ("tracking_id", self.id.as_str())]
     }
 
-    fn with(&self, name: &'static str, value: &str) -> Vec<(&'static str, String)> {
-        let mut labels = self.labels();
-        labels.push((name, value.to_owned()));
-        labels
+    fn with(&self, name: &'static str, value: &'a str) -> [(&'static str, &'a str); 4] {
+        let [server, sender, id] = self.labels();
+        [server, sender, id, (name, value)]
+    }
+
+    /// The name that the configuration or a watch file gives it.
+    pub(super) fn name(&self) -> &'a str {
+        let name = self.shown.view.names.get(self.id);
+        name.map_or("", String::as_str)
+    }
+
+    fn record(&self) -> &'a Record {
+        &self.entry.record
     }
 }
 
-/// The transfers that have a place, in the order of their labels, and how many
-/// of each sender have none.
+/// The transfers that have a place, and how many of each sender have none. Of
+/// each sender those come first that have ended, and of these and of the others
+/// the lowest tracking id.
 pub(super) fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
@@ -57,9 +69,9 @@ pub(super) fn choose<'a>(
     for (sender, s) in fresh.filter(|_| settings.transfers) {
         let before = places.get(s.id);
         let present = s.book.present();
-        rows.extend(present.filter_map(|(id, record)| {
+        rows.extend(present.filter_map(|(id, entry)| {
             let is_shown = before.is_some_and(|before| before.contains(id));
-            row(s, (id, record), sender, is_shown)
+            row(s, (id, entry), sender, is_shown)
         }));
     }
     let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
@@ -78,14 +90,15 @@ pub(super) fn choose<'a>(
         let own = places.entry(row.shown.id.clone()).or_default();
         own.insert(row.id.clone());
     }
+    rows.sort_by_key(|row| (row.candidate.sender, !row.record().has_ended()));
     (rows, left_out)
 }
 
-pub(super) fn families(rows: &[Row<'_>]) -> Vec<Family> {
+pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
     let mut families = vec![info(rows), state(rows)];
     families.extend(details(rows));
     families.push(retrievals(rows));
-    let last = |r: &Row<'_>| r.record.last_retrieval.map(seconds).map(Value::Number);
+    let last = |r: &Row<'_>| r.record().last_retrieval.map(seconds).map(Value::Number);
     families.push(gauge(rows, &catalog::TRANSFER_LAST_RETRIEVAL, last));
     families
 }
@@ -95,12 +108,13 @@ pub(super) fn families(rows: &[Row<'_>]) -> Vec<Family> {
 /// them.
 fn row<'a>(
     s: &'a Shown<'a>,
-    (id, record): (&'a TrackingId, &'a Record),
+    (id, entry): (&'a TrackingId, &'a Entry),
     sender: usize,
     is_shown: bool,
 ) -> Option<Row<'a>> {
+    let record = &entry.record;
     let is_named = s.book.is_named(id);
-    if record.has_ended() && !is_named && (s.book.had_ended(id) || has_lapsed(s, record)) {
+    if record.has_ended() && !is_named && (entry.had_ended() || has_lapsed(s, record)) {
         return None;
     }
     let class = match record.state {
@@ -112,7 +126,8 @@ fn row<'a>(
     Some(Row {
         shown: s,
         id,
-        record,
+        entry,
+        recipients: Vec::new(),
         candidate: Candidate {
             class,
             rank: rank(record),
@@ -148,24 +163,22 @@ fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
     }
 }
 
-fn info(rows: &[Row<'_>]) -> Family {
-    let samples = rows.iter().map(|row| {
-        let name = row.shown.view.names.get(row.id);
-        let labels = row.with("name", name.map_or("", String::as_str));
-        Sample::new(labels, Value::Count(1))
-    });
+fn info<'a>(rows: &[Row<'a>]) -> Family<'a> {
+    let samples = rows
+        .iter()
+        .map(|row| Sample::new(row.with("name", row.name()), Value::Count(1)));
     Family::new(&catalog::TRANSFER_INFO, samples.collect())
 }
 
-fn state(rows: &[Row<'_>]) -> Family {
+fn state<'a>(rows: &[Row<'a>]) -> Family<'a> {
     let samples = rows.iter().filter_map(|row| {
-        let labels = row.with("state", row.record.state?.label());
+        let labels = row.with("state", row.record().state?.label());
         Some(Sample::new(labels, Value::Count(1)))
     });
     Family::new(&catalog::TRANSFER_STATE, samples.collect())
 }
 
-fn details(rows: &[Row<'_>]) -> Vec<Family> {
+fn details<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
     type Read = fn(&Record) -> Option<Value>;
     const DETAILS: [(&Metric, Read); 10] = [
         (&catalog::TRANSFER_EXPIRATION, |r| {
@@ -198,14 +211,14 @@ fn details(rows: &[Row<'_>]) -> Vec<Family> {
     ];
     DETAILS
         .iter()
-        .map(|(metric, read)| gauge(rows, metric, |row| read(row.record)))
+        .map(|(metric, read)| gauge(rows, metric, |row| read(row.record())))
         .collect()
 }
 
-fn retrievals(rows: &[Row<'_>]) -> Family {
-    let known = rows.iter().filter(|row| row.record.told.retrievals);
+fn retrievals<'a>(rows: &[Row<'a>]) -> Family<'a> {
+    let known = rows.iter().filter(|row| row.record().told.retrievals);
     let samples = known.flat_map(|row| {
-        let tally = row.shown.book.retrievals(row.id);
+        let tally = row.entry.retrievals();
         METHODS.map(|method| {
             let labels = row.with("method", method.label());
             Sample::new(labels, Value::Count(tally.get(method)))
@@ -214,18 +227,18 @@ fn retrievals(rows: &[Row<'_>]) -> Family {
     Family::new(&catalog::TRANSFER_RETRIEVALS, samples.collect())
 }
 
-pub(super) fn not_exported(shown: &[Shown<'_>], left_out: &[u64]) -> Family {
+pub(super) fn not_exported<'a>(shown: &'a [Shown<'a>], left_out: &[u64]) -> Family<'a> {
     let samples = shown.iter().zip(left_out);
     let samples = samples.map(|(s, count)| Sample::new(s.labels(), Value::Count(*count)));
     Family::new(&catalog::TRANSFERS_NOT_EXPORTED, samples.collect())
 }
 
-fn gauge(
-    rows: &[Row<'_>],
+fn gauge<'a>(
+    rows: &[Row<'a>],
     metric: &'static Metric,
-    value: impl Fn(&Row<'_>) -> Option<Value>,
-) -> Family {
-    let one = |row| value(row).map(|value| Sample::new(row.labels(), value));
+    value: impl Fn(&Row<'a>) -> Option<Value>,
+) -> Family<'a> {
+    let one = |row: &Row<'a>| value(row).map(|value| Sample::new(row.labels(), value));
     Family::new(metric, rows.iter().filter_map(one).collect())
 }
 

@@ -188,6 +188,8 @@ pub struct Outline {
     times: (Option<Timestamp>, Option<Timestamp>),
     end_judged: bool,
     sizes: (usize, usize),
+    /// Of what was last told of each recipient's notification.
+    notifications: u64,
 }
 
 impl Record {
@@ -202,7 +204,18 @@ impl Record {
             times: (self.ended_at, self.last_retrieval),
             end_judged: self.end_judged,
             sizes: (self.recipients.count(), self.files.count()),
+            notifications: self.notifications(),
         }
+    }
+
+    /// A digest of `notificationFailed` of all recipients: two may change places
+    /// while the number of failures stays.
+    fn notifications(&self) -> u64 {
+        let told = self.recipients.values().map(|mark| mark.notification_told);
+        told.fold(0, |digest: u64, told| {
+            let digit = told.map_or(0, |failed| 1 + u64::from(failed));
+            digest.wrapping_mul(31).wrapping_add(digit)
+        })
     }
 
     /// All retrievals of all files by all recipients, by method.

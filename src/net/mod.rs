@@ -18,7 +18,7 @@ mod stream;
 pub mod tls;
 
 pub use accept::{Entrance, serve};
-pub use body::{Body, body};
+pub use body::{Body, body, stream};
 pub use listen::{ListenError, Listener, Passed, bind};
 pub use places::Places;
 pub use tls::{ClientSettings, Tls, TlsError, TlsSettings};

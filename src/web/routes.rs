@@ -1,7 +1,7 @@
 //! Which path answers what.
 //!
-//! **Invariants.** An answer depends on the method, the path, `Accept`, the gate
-//! and what stands on the shelf. HEAD answers as GET does, without the body. The
+//! **Invariants.** An answer depends on the method, the path, `Accept`,
+//! `Accept-Encoding`, the gate and what stands on the shelf. HEAD answers as GET does, without the body. The
 //! health paths say nothing but the health, and say it to everybody.
 
 use std::sync::{
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     header::{
-        ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY,
-        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+        HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -23,7 +23,7 @@ use super::{
     landing, runbooks,
 };
 use crate::{
-    exposition::{Shelf, negotiate, registry},
+    exposition::{self, Coding, Pieces, Shelf, coding, negotiate, registry},
     net::{self, Body},
     status::Board,
     telemetry::{self, Telemetry},
@@ -72,10 +72,11 @@ fn refuse(refusal: &Refusal, method: &Method) -> Response<Body> {
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
-    /// The parts of the body, one after the other.
-    body: Vec<Bytes>,
-    /// Another `Accept` may get another answer.
-    is_negotiated: bool,
+    /// The length of the body, and the body.
+    length: u64,
+    body: Pieces,
+    /// How the body is coded, where other headers may get another answer.
+    negotiated: Option<Coding>,
 }
 
 impl Routes {
@@ -120,7 +121,7 @@ impl Routes {
             path if path == &*self.telemetry_path => Some(self.metrics(headers)),
             "/" => {
                 let page = landing::page(&self.board.read(), &self.telemetry_path);
-                Some(Answer::html(page))
+                Some(Answer::whole(StatusCode::OK, HTML, page.into()))
             }
             HEALTHY => Some(Answer::text(StatusCode::OK, "Healthy\n")),
             READY if self.ready.load(Ordering::Acquire) => {
@@ -130,7 +131,7 @@ impl Routes {
             path => {
                 let runbook = runbooks::find(path.strip_prefix(runbooks::PATH)?)?;
                 let page = landing::runbook(runbook.title(), runbook.text());
-                Some(Answer::html(page))
+                Some(Answer::whole(StatusCode::OK, HTML, page.into()))
             }
         }
     }
@@ -144,52 +145,57 @@ impl Routes {
             &mut own,
         );
         own.extend_from_slice(protocol.end());
+        let coding = coding(headers);
+        let page = self.shelf.take();
+        let answer = exposition::Answer::new(page.sheet(protocol), own, coding);
         Answer {
             status: StatusCode::OK,
             content_type: format.content_type(),
-            body: vec![self.shelf.take().body(protocol).clone(), own.into()],
-            is_negotiated: true,
+            length: answer.length,
+            body: answer.pieces,
+            negotiated: Some(coding),
         }
     }
 }
 
 impl Answer {
     fn text(status: StatusCode, body: &'static str) -> Self {
-        Self {
-            status,
-            content_type: PLAIN,
-            body: vec![Bytes::from_static(body.as_bytes())],
-            is_negotiated: false,
-        }
+        Self::whole(status, PLAIN, Bytes::from_static(body.as_bytes()))
     }
 
-    fn html(page: String) -> Self {
+    fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
         Self {
-            status: StatusCode::OK,
-            content_type: HTML,
-            body: vec![page.into()],
-            is_negotiated: false,
+            status,
+            content_type,
+            length: u64::try_from(body.len()).unwrap_or(u64::MAX),
+            body: Box::new([Ok(body)].into_iter()),
+            negotiated: None,
         }
     }
 
     fn respond(self, method: &Method) -> Response<Body> {
-        let length = self.body.iter().map(Bytes::len).sum();
-        let body = match *method {
-            Method::HEAD => Vec::new(),
-            _ => self.body,
-        };
-        let mut response = Response::new(net::body(body));
+        let mut response = Response::new(match *method {
+            Method::HEAD => net::body([]),
+            _ => net::stream(self.length, self.body),
+        });
         *response.status_mut() = self.status;
-        set_headers(response.headers_mut(), self.content_type, length);
-        if self.is_negotiated {
-            let accept = HeaderValue::from_static("accept");
-            response.headers_mut().insert(VARY, accept);
-        }
+        set_headers(response.headers_mut(), self.content_type, self.length);
+        set_coding(response.headers_mut(), self.negotiated);
         response
     }
 }
 
-fn set_headers(headers: &mut HeaderMap, content_type: &'static str, length: usize) {
+fn set_coding(headers: &mut HeaderMap, negotiated: Option<Coding>) {
+    if negotiated.is_some() {
+        let accept = HeaderValue::from_static("accept, accept-encoding");
+        headers.insert(VARY, accept);
+    }
+    if negotiated == Some(Coding::Gzip) {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+}
+
+fn set_headers(headers: &mut HeaderMap, content_type: &'static str, length: u64) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_LENGTH, length.into());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 
 use cryptshare_exporter::{
     cryptshare::answers,
-    exposition::{Page, Protocol},
+    exposition::{Answer, Coding, Page, Protocol},
     ledger::{Causes, Ledger, Origin, RecipientLabels, Settings, Watching},
     metrics::{self, SenderView},
     model::{
@@ -136,13 +136,7 @@ fn page() -> Page {
         stale_after: Duration::from_mins(15),
         senders: senders.clone().into_iter().zip(labels).collect(),
     };
-    let mut places = metrics::Places::default();
-    Page::render(&metrics::gather(
-        &ledger(senders),
-        &settings,
-        &mut places,
-        at(0),
-    ))
+    metrics::Printer::default().print(&ledger(senders), &settings, at(0))
 }
 
 #[test]
@@ -152,8 +146,13 @@ fn a_fixed_ledger_gives_fixed_bodies() {
         (Protocol::Text, "page.txt"),
         (Protocol::OpenMetrics1, "page.openmetrics"),
     ] {
-        let mut body = page.body(protocol).to_vec();
-        body.extend_from_slice(protocol.end());
+        let answer = Answer::new(
+            page.sheet(protocol),
+            protocol.end().to_vec(),
+            Coding::Identity,
+        );
+        let pieces = answer.pieces.map(Result::unwrap);
+        let body = pieces.collect::<Vec<_>>().concat();
         let path = Path::new("tests/golden").join(file);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&path, &body).unwrap();

@@ -13,6 +13,7 @@ mod architecture;
 mod asking;
 mod bulk;
 mod canary;
+mod codings;
 mod cli;
 mod config;
 mod deploy;
@@ -32,6 +33,7 @@ mod openapi;
 mod oracle;
 mod page;
 mod process;
+mod prometheus;
 #[path = "../properties/mod.rs"]
 mod properties;
 mod quirks;

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 
-use reqwest::{Client, Method};
+use flate2::read::GzDecoder;
+use reqwest::{Client, Method, header::HeaderValue};
 
 use crate::rig::{Exporter, Server};
 
@@ -10,7 +11,7 @@ use crate::rig::{Exporter, Server};
 async fn every_path_and_method_has_its_answer() {
     let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
     let exporter = Exporter::watching(&server, &["--web.telemetry-path", "/m"]).await;
-    let client = Client::builder().build().unwrap();
+    let client = Client::builder().gzip(false).build().unwrap();
     let ask = async |method: Method, path: &str| {
         let url = format!("{}{path}", exporter.url);
         client.request(method, url).send().await.unwrap()
@@ -36,7 +37,7 @@ async fn every_path_and_method_has_its_answer() {
         metrics.headers()["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    assert_eq!(metrics.headers()["vary"], "accept");
+    assert_eq!(metrics.headers()["vary"], "accept, accept-encoding");
     let head = ask(Method::HEAD, "/m").await;
     assert!(
         head.headers()["content-length"]
@@ -66,6 +67,62 @@ async fn every_path_and_method_has_its_answer() {
     );
 }
 
+/// Answers change from scrape to scrape, so each is judged by itself: what gzip
+/// carries is a whole page, and the lengths are those that were told.
+#[tokio::test]
+async fn a_scrape_gets_the_coding_that_it_asks_for() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    exporter.is("cryptshare_up", &[], 1.0).await;
+    let client = Client::builder().gzip(false).build().unwrap();
+    for (accept, coding) in [
+        (None, None),
+        (Some("gzip"), Some("gzip")),
+        (Some("gzip;q=0"), None),
+        (Some("gzip;q=0, *"), None),
+        (Some("*"), Some("gzip")),
+        (Some("identity;q=0"), Some("gzip")),
+        (Some("br;q=1.0, gzip;q=0.8, *;q=0.1"), Some("gzip")),
+    ] {
+        for format in ["text/plain", "application/openmetrics-text;version=1.0.0"] {
+            let url = format!("{}/metrics", exporter.url);
+            let mut request = client.get(url).header("accept", format);
+            if let Some(accept) = accept {
+                request = request.header("accept-encoding", accept);
+            }
+            let answer = request.send().await.unwrap();
+            let told = answer.headers().get("content-encoding").cloned();
+            assert_eq!(told, coding.map(HeaderValue::from_static), "{accept:?}");
+            assert_eq!(answer.headers()["vary"], "accept, accept-encoding");
+            let length = answer.headers()["content-length"]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let body = answer.bytes().await.unwrap();
+            assert_eq!(length, body.len().to_string());
+            let text = match coding {
+                None => String::from_utf8(body.to_vec()).unwrap(),
+                Some(_) => gunzipped(&body),
+            };
+            let end = if format == "text/plain" {
+                "\n"
+            } else {
+                "\n# EOF\n"
+            };
+            assert!(text.starts_with("# HELP cryptshare_up ") && text.ends_with(end));
+        }
+    }
+}
+
+/// One member, and nothing after it.
+fn gunzipped(member: &[u8]) -> String {
+    let mut reader = GzDecoder::new(member);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(reader.into_inner().is_empty());
+    text
+}
+
 #[tokio::test]
 async fn a_scrape_gets_the_format_that_it_asks_for() {
     let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
@@ -89,7 +146,7 @@ async fn a_scrape_gets_the_format_that_it_asks_for() {
         let request = client.get(format!("{}/metrics", exporter.url));
         let answer = request.header("accept", accept).send().await.unwrap();
         assert_eq!(answer.headers()["content-type"], content_type);
-        assert_eq!(answer.headers()["vary"], "accept");
+        assert_eq!(answer.headers()["vary"], "accept, accept-encoding");
         let body = answer.text().await.unwrap();
         let is_openmetrics = content_type.contains("openmetrics");
         assert_eq!(body.ends_with("\n# EOF\n"), is_openmetrics);

@@ -1,28 +1,27 @@
 //! `Accept` into a format, as RFC 9110 says and as Prometheus' own library
-//! reads it.
+//! reads it; and `Accept-Encoding` into a coding.
 //!
 //! Each protocol takes the quality of the most specific range that covers it;
 //! the best one wins, a named one before one that only a wildcard covers, then
 //! the one that was named first. Without a header, or where nothing that we
 //! write is acceptable, the answer is text: a scrape that gets something it
-//! did not ask for is better than one that gets 406.
+//! did not ask for is better than one that gets 406. So it is with codings.
 //!
 //! **Invariants.** Pure and total. A part that cannot be read is ignored, and
 //! the others count all the same.
 
 use std::{borrow::Cow, cmp::Reverse};
 
-use hyper::{HeaderMap, header::ACCEPT};
+use hyper::{
+    HeaderMap,
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderName},
+};
 
 use super::format::{Escaping, Format, Protocol};
 
 /// The format that suits the request best.
 pub fn negotiate(request: &HeaderMap) -> Format {
-    let headers: Vec<_> = request
-        .get_all(ACCEPT)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
+    let headers = values(request, &ACCEPT);
     let ranges: Vec<_> = headers
         .iter()
         .flat_map(|header| split(header, ','))
@@ -43,6 +42,62 @@ pub fn negotiate(request: &HeaderMap) -> Format {
     })
 }
 
+/// How the bytes of an answer are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As they are.
+    Identity,
+    /// One member of gzip (RFC 1952).
+    Gzip,
+}
+
+/// The coding that suits the request best. Between two that are as good gzip
+/// is chosen, but for who says nothing of codings: that is a simple client.
+pub fn coding(request: &HeaderMap) -> Coding {
+    let headers = values(request, &ACCEPT_ENCODING);
+    let parts: Vec<_> = headers
+        .iter()
+        .flat_map(|header| split(header, ','))
+        .filter_map(weighed)
+        .collect();
+    let named = |names: &[&str]| {
+        let of = |(name, _): &&(&str, f64)| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let qualities = parts.iter().filter(of).map(|(_, quality)| *quality);
+        qualities.reduce(f64::max)
+    };
+    let rest = named(&["*"]);
+    let gzip = named(&["gzip", "x-gzip"]).or(rest);
+    // What nobody speaks of may be sent as it is, if nothing better is asked
+    // for.
+    let identity = named(&["identity"]).or(rest);
+    match (gzip, identity) {
+        (Some(gzip), Some(identity)) if gzip > 0.0 && gzip >= identity => Coding::Gzip,
+        (Some(gzip), None) if gzip > 0.0 => Coding::Gzip,
+        (None, Some(identity)) if identity <= 0.0 => Coding::Gzip,
+        (Some(_) | None, _) => Coding::Identity,
+    }
+}
+
+/// A part of `Accept-Encoding`: what it names, and how good that is.
+fn weighed(part: &str) -> Option<(&str, f64)> {
+    let mut pieces = part.split(';').map(str::trim);
+    let name = pieces.next()?;
+    let mut quality = 1.0;
+    for (parameter, value) in pieces.filter_map(|piece| piece.split_once('=')) {
+        if parameter.trim_end().eq_ignore_ascii_case("q") {
+            quality = self::quality(value.trim_start())?;
+        }
+    }
+    Some((name, quality))
+}
+
+/// Every value of a header.
+fn values<'a>(request: &'a HeaderMap, name: &HeaderName) -> Vec<Cow<'a, str>> {
+    let values = request.get_all(name).iter();
+    let text = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    text.collect()
+}
+
 /// How closely a range names a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -61,6 +116,9 @@ enum Fit {
 struct Range<'a> {
     media: (&'a str, &'a str),
     version: Option<Cow<'a, str>>,
+    /// The parameters of protobuf.
+    message: Option<Cow<'a, str>>,
+    encoding: Option<Cow<'a, str>>,
     escaping: Option<Escaping>,
     quality: f64,
 }
@@ -77,6 +135,8 @@ impl<'a> Range<'a> {
         let mut range = Self {
             media: (media.0.trim(), media.1.trim()),
             version: None,
+            message: None,
+            encoding: None,
             escaping: None,
             quality: 1.0,
         };
@@ -85,6 +145,8 @@ impl<'a> Range<'a> {
             match name.trim().to_ascii_lowercase().as_str() {
                 "q" => range.quality = quality(&value)?,
                 "version" => range.version = Some(value),
+                "proto" => range.message = Some(value),
+                "encoding" => range.encoding = Some(value),
                 "escaping" => range.escaping = escaping(&value),
                 _ => {}
             }
@@ -98,6 +160,7 @@ impl<'a> Range<'a> {
             Protocol::Text => ("text", "plain", "0.0.4"),
             Protocol::OpenMetrics1 => ("application", "openmetrics-text", "1.0.0"),
             Protocol::OpenMetrics0 => ("application", "openmetrics-text", "0.0.1"),
+            Protocol::Protobuf => ("application", "vnd.google.protobuf", ""),
         };
         if self.media == ("*", "*") {
             return Some(Fit::Anything);
@@ -112,11 +175,19 @@ impl<'a> Range<'a> {
             return None;
         }
         match (self.version.as_deref(), protocol) {
+            (_, Protocol::Protobuf) => self.is_of_families().then_some(Fit::Named),
             (Some(asked), _) => (asked == version).then_some(Fit::Named),
             // Without a version the first one is meant, but any will do.
             (None, Protocol::OpenMetrics1) => Some(Fit::OtherVersion),
             (None, Protocol::Text | Protocol::OpenMetrics0) => Some(Fit::Named),
         }
+    }
+
+    /// Whether protobuf is asked for in the way in which we write it, as far as
+    /// the range tells.
+    fn is_of_families(&self) -> bool {
+        let is = |told: &Option<Cow<'_, str>>, ours| told.as_deref().is_none_or(|t| t == ours);
+        is(&self.message, "io.prometheus.client.MetricFamily") && is(&self.encoding, "delimited")
     }
 }
 

@@ -6,6 +6,8 @@ use super::*;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 const OLD_OPEN_METRICS: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8";
 
 fn answer(headers: &[&str]) -> &'static str {
@@ -40,7 +42,7 @@ fn every_client_gets_what_it_likes_best() {
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
              application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,\
              text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            OPEN_METRICS,
+            PROTOBUF,
         ),
         (
             "Prometheus 2.55, OpenTelemetry collector",
@@ -68,7 +70,7 @@ fn every_client_gets_what_it_likes_best() {
              escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
              application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
              text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8",
         ),
         (
             "Prometheus 3 with scrape_protocols: [PrometheusText1.0.0]",
@@ -140,11 +142,22 @@ fn parts_are_weighed_as_the_standard_says() {
             TEXT,
         ),
         ("application/*", OPEN_METRICS),
+        ("application/vnd.google.protobuf", PROTOBUF),
+        ("application/vnd.google.protobuf;encoding=text", TEXT),
+        ("application/vnd.google.protobuf;proto=other.Message", TEXT),
+        (
+            "application/vnd.google.protobuf;proto=\"io.prometheus.client.MetricFamily\";encoding=delimited;q=0",
+            TEXT,
+        ),
+        (
+            "application/vnd.google.protobuf;q=0.4, application/openmetrics-text;version=1.0.0;q=0.5",
+            OPEN_METRICS,
+        ),
         ("text/*;q=0.3, application/*;q=0.2", TEXT),
         ("*/*, text/plain;q=0", OPEN_METRICS),
         (
             "*/*, text/plain;q=0, application/openmetrics-text;q=0",
-            TEXT,
+            PROTOBUF,
         ),
         ("application/openmetrics-text;version=1.0.0;q=0", TEXT),
         (
@@ -200,4 +213,55 @@ fn the_escaping_that_was_asked_for_is_told_and_an_unknown_one_is_not() {
     assert_eq!(answer(&["text/plain;escaping=\"VALUES\""]), text);
     assert_eq!(answer(&["text/plain;escaping=rot13"]), TEXT);
     assert_eq!(answer(&["text/plain, text/html;escaping=dots"]), TEXT);
+}
+
+fn coded(headers: &[&str]) -> Coding {
+    let mut request = HeaderMap::new();
+    for header in headers {
+        request.append(ACCEPT_ENCODING, header.parse().unwrap());
+    }
+    coding(&request)
+}
+
+#[test]
+fn a_coding_is_chosen_as_the_standard_says() {
+    for gzip in [
+        "gzip",
+        "x-gzip",
+        "GZIP ; Q=0.001",
+        "gzip, deflate, br, zstd",
+        "deflate;q=1, gzip;q=0.5",
+        "gzip;q=0.5, identity;q=0.5",
+        "identity;q=0.2, gzip;q=0.3",
+        "*",
+        "*;q=0.1",
+        "br, *;q=0.1",
+        "identity;q=0",
+        "identity;q=0, *",
+        "gzip, *;q=0",
+        "*;q=0, gzip;q=0.1",
+        "gzip;q=0, gzip",
+    ] {
+        assert_eq!(coded(&[gzip]), Coding::Gzip, "{gzip}");
+    }
+    for identity in [
+        "",
+        ",",
+        "identity",
+        "deflate, br",
+        "gzip;q=0",
+        "gzip;q=0.000, *",
+        "GZip; q=0",
+        "gzip;q=0, identity;q=0",
+        "*;q=0",
+        "gzip;q=0.5, identity",
+        "gzip;q=0.5, identity;q=0.8",
+        "gzip;q=nan",
+        "gzip;q=2",
+        "gzipped",
+    ] {
+        assert_eq!(coded(&[identity]), Coding::Identity, "{identity}");
+    }
+    assert_eq!(coded(&[]), Coding::Identity);
+    assert_eq!(coded(&["br", "gzip;q=0.5"]), Coding::Gzip);
 }

@@ -5,6 +5,7 @@
 
 mod baseline;
 mod persist;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,8 +15,7 @@ use baseline::Baseline;
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    ById, Discover, Event, Record, Round, State, TrackingId, Transfer, View, merge,
-    record::{RecipientMark, Tally},
+    ById, Discover, Event, Record, Round, State, TrackingId, Transfer, View, merge, record::Tally,
 };
 
 /// A record that the server no longer lists keeps its marks this long.
@@ -36,6 +36,8 @@ pub struct Book {
     watching: Watching,
     /// Boxed, since a tree whose keys came in order is half empty.
     entries: BTreeMap<TrackingId, Box<Entry>>,
+    /// The revision of the entry that changed last.
+    revision: u64,
     baseline: Baseline,
     /// Since when the configuration does not watch the sender.
     unwatched_since: Option<Timestamp>,
@@ -73,14 +75,11 @@ pub struct Entry {
     recipient_labels: ById<Box<str>>,
     /// Retrievals since the last commit, by recipient id.
     pending: BTreeMap<Box<str>, Tally>,
+    /// Grows with each change of what may be shown.
+    revision: u64,
 }
 
 impl Entry {
-    fn durable_tally(&self, recipient: &str, mark: &RecipientMark) -> Tally {
-        let pending = self.pending.get(recipient).copied();
-        mark.tally().less(pending.unwrap_or_default())
-    }
-
     /// The first reading that tells the lists is the baseline, or one that shows
     /// that nothing can have been retrieved yet. Where none comes, the server
     /// may well write nothing for empty lists.
@@ -190,25 +189,17 @@ impl Book {
         &self.counters
     }
 
-    /// All retrievals of a transfer, as far as they are durable: what may be
-    /// shown.
-    pub fn retrievals(&self, id: &TrackingId) -> Tally {
-        let Some(entry) = self.entries.get(id) else {
-            return Tally::default();
-        };
-        let mut pending = Tally::default();
-        for tally in entry.pending.values() {
-            pending.add_all(*tally);
-        }
-        entry.record.retrievals().less(pending)
-    }
-
     /// The transfers that the server knows, in a stable order.
-    pub fn present(&self) -> impl Iterator<Item = (&TrackingId, &Record)> {
+    pub fn present(&self) -> impl Iterator<Item = (&TrackingId, &Entry)> {
         self.entries
             .iter()
             .filter(|(_, entry)| entry.absent_since.is_none())
-            .map(|(id, entry)| (id, &entry.record))
+            .map(|(id, entry)| (id, entry.as_ref()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn entry(&self, id: &TrackingId) -> Option<&Entry> {
+        self.entries.get(id).map(AsRef::as_ref)
     }
 
     /// What the listings so far had in view: whatever of that is not in the book
@@ -235,23 +226,8 @@ impl Book {
     }
 
     /// Whether the transfer had ended before we began to watch.
-    pub fn had_ended(&self, id: &TrackingId) -> bool {
+    pub(super) fn had_ended(&self, id: &TrackingId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.ended_before)
-    }
-
-    /// The recipients of a transfer that have a label, each with what is
-    /// remembered of it and with its retrievals as far as they are durable.
-    pub fn recipients(
-        &self,
-        id: &TrackingId,
-    ) -> impl Iterator<Item = (&str, &RecipientMark, Tally)> {
-        self.entries.get(id).into_iter().flat_map(|entry| {
-            let recipients = entry.record.recipients.iter();
-            recipients.filter_map(|(id, mark)| {
-                let label = entry.recipient_labels.get(id)?.as_ref();
-                Some((label, mark, entry.durable_tally(id, mark)))
-            })
-        })
     }
 
     /// Keeps the labels of a transfer's recipients beside its record.
@@ -260,10 +236,18 @@ impl Book {
             return;
         };
         let known = entry.recipient_labels.count();
-        let keep = |kept: &mut Box<str>, (_, label): &(_, Box<str>)| kept.clone_from(label);
+        let mut is_new = false;
+        let keep = |kept: &mut Box<str>, (_, label): &(_, Box<str>)| {
+            is_new |= kept != label;
+            kept.clone_from(label);
+        };
         entry
             .recipient_labels
             .fold(labels.iter(), |(id, _)| id, keep);
+        if is_new {
+            self.revision += 1;
+            entry.revision = self.revision;
+        }
         if entry.recipient_labels.count() > known {
             self.touched.insert(id.clone());
         }
@@ -389,6 +373,8 @@ impl Book {
         entry.absent_since = None;
         entry.note_pending(&events);
         if !events.is_empty() || entry.outline() != outline {
+            self.revision += 1;
+            entry.revision = self.revision;
             self.touched.insert(reading.id.clone());
         }
         if entry.baseline_due {

@@ -38,8 +38,11 @@ impl Book {
     /// The last commit was durable.
     pub(in crate::ledger) fn settle(&mut self) {
         for id in std::mem::take(&mut self.touched) {
-            if let Some(entry) = self.entries.get_mut(&id) {
+            let entry = self.entries.get_mut(&id);
+            if let Some(entry) = entry.filter(|entry| !entry.pending.is_empty()) {
                 entry.pending.clear();
+                self.revision += 1;
+                entry.revision = self.revision;
             }
         }
         self.is_touched = false;
@@ -164,6 +167,7 @@ impl Entry {
             mute_readings: 0,
             released: false,
             pending: BTreeMap::new(),
+            revision: 0,
         })
     }
 }

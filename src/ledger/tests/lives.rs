@@ -13,7 +13,7 @@ use super::{
     server::{Deed, EACH, Server, Tells, observed, sender, settings},
 };
 use crate::{
-    ledger::{Causes, Counters, IfMissing, Ledger, Store, counters::Histogram},
+    ledger::{Causes, Counters, Entry, IfMissing, Ledger, Store, counters::Histogram},
     model::{Event, Finding, Method, State, TrackingId, record::Tally},
 };
 
@@ -217,7 +217,10 @@ impl Lives {
         let ids: [usize; ALL] = std::array::from_fn(|n| n);
         Shown(
             book.counters().clone(),
-            ids.map(|n| book.retrievals(&id(n))),
+            ids.map(|n| {
+                book.entry(&id(n))
+                    .map_or(Tally::default(), Entry::retrievals)
+            }),
         )
     }
 

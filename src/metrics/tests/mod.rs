@@ -3,6 +3,7 @@
 //! **Invariants.** What is compared is what a scrape would show: names, labels
 //! and values.
 
+mod blocks;
 mod catalog;
 mod places;
 mod rules;
@@ -14,9 +15,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Places, SenderView, Settings, gather};
+use super::{
+    Printer, SenderView, Settings, blocks::families, choose, everybody, senders, transfers,
+};
 use crate::{
-    exposition::{Family, Value},
+    exposition::{Answer, Coding, Family, Protocol, Value},
     ledger::{self, Causes, Ledger, RecipientLabels},
     metric::Metric,
     model::{
@@ -39,7 +42,7 @@ fn id(text: &str) -> TrackingId {
 struct Desk {
     ledger: Ledger,
     settings: Settings,
-    places: Places,
+    printer: Printer,
 }
 
 const ADA: &str = "ada@example.com";
@@ -93,7 +96,7 @@ impl Desk {
                     .map(|(address, label)| (SenderId::new("prod", address), view(label)))
                     .into(),
             },
-            places: Places::default(),
+            printer: Printer::default(),
         }
     }
 
@@ -148,6 +151,7 @@ impl Desk {
         let watched = self.settings.senders.keys().cloned();
         let (ledger, _) = Ledger::open(directory.path(), ledger::IfMissing::Create).unwrap();
         self.ledger = ledger;
+        self.printer = Printer::default();
         self.ledger.watch(
             ledger::Settings {
                 senders: watched.map(|id| (id, watching(Vec::new()))).collect(),
@@ -157,16 +161,34 @@ impl Desk {
         );
     }
 
-    fn families(&mut self, seconds: i64) -> Vec<Family> {
-        gather(&self.ledger, &self.settings, &mut self.places, at(seconds))
+    /// What a page shows, whole: no block is kept, and no family cut in pieces.
+    fn naive<T>(&mut self, seconds: i64, show: impl FnOnce(&[Family<'_>]) -> T) -> T {
+        let shown = everybody(&self.ledger, &self.settings, at(seconds));
+        let (rows, left_out) = choose(&shown, &self.settings, &mut self.printer.places);
+        let causes: Vec<_> = self.ledger.causes().labels().collect();
+        let mut families = senders::families(&shown, &self.settings, &causes);
+        families.extend(self::families(&rows));
+        families.push(transfers::not_exported(&shown, &left_out));
+        show(&families)
+    }
+
+    /// The body that a scrape gets.
+    fn body(&mut self, seconds: i64, protocol: Protocol) -> Vec<u8> {
+        let page = self
+            .printer
+            .print(&self.ledger, &self.settings, at(seconds));
+        let answer = Answer::new(page.sheet(protocol), Vec::new(), Coding::Identity);
+        let pieces = answer.pieces.map(|piece| piece.unwrap());
+        pieces.collect::<Vec<_>>().concat()
     }
 
     /// The samples of `metric` as `label,label value`.
     fn samples(&mut self, seconds: i64, metric: &Metric) -> Vec<String> {
-        let families = self.families(seconds);
-        let family = families.iter().find(|family| family.name == metric.name);
-        let family = family.unwrap_or_else(|| panic!("{} is gathered", metric.name));
-        family.samples.iter().map(told).collect()
+        self.naive(seconds, |families| {
+            let family = families.iter().find(|family| family.name == metric.name);
+            let family = family.unwrap_or_else(|| panic!("{} is gathered", metric.name));
+            family.samples.iter().map(told).collect()
+        })
     }
 
     /// The value of the one sample that has all of `labels`.
@@ -185,9 +207,10 @@ impl Desk {
 
     /// The names of the families that have samples.
     fn names(&mut self, seconds: i64) -> BTreeSet<String> {
-        let families = self.families(seconds);
-        let shown = families.iter().filter(|family| !family.samples.is_empty());
-        shown.map(|family| family.name.to_string()).collect()
+        self.naive(seconds, |families| {
+            let shown = families.iter().filter(|family| !family.samples.is_empty());
+            shown.map(|family| family.name.to_string()).collect()
+        })
     }
 
     /// The tracking ids that have families of their own.
@@ -198,8 +221,8 @@ impl Desk {
     }
 }
 
-fn told(sample: &crate::exposition::Sample) -> String {
-    let labels = sample.labels.iter().map(|(_, value)| value.as_str());
+fn told(sample: &crate::exposition::Sample<'_>) -> String {
+    let labels = sample.labels.iter().map(|(_, value)| &**value);
     let labels: Vec<_> = labels.collect();
     let value = match &sample.value {
         Value::Number(value) => value.to_string(),

@@ -1,0 +1,190 @@
+//! Bytes that are kept only deflated, and stitched together when they are sent.
+//!
+//! A [`Part`] is raw deflate (RFC 1951) that refers to nothing before it and
+//! ends on a byte boundary, so parts one after the other are one stream: a gzip
+//! member is its head, any parts, [`END`], and the CRC and the length of all.
+//!
+//! **Invariants.** The CRC and the length of a part are those of the bytes that
+//! it inflates to. Joined parts are never inflated to know these of all of
+//! them.
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+/// An empty last block: what ends a stream of parts.
+pub(super) const END: &[u8] = &[0x03, 0x00];
+
+/// The head of a gzip member (RFC 1952): deflate, no name, no time, and a system
+/// that nobody knows.
+pub(super) const HEAD: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// A stored block has at most this length, and this much before its bytes.
+const STORED: usize = 0xffff;
+const STORED_HEAD: usize = 5;
+
+/// Labels repeat so much that a greater effort hardly makes parts smaller.
+const LEVEL: u32 = 4;
+
+/// Some bytes, deflated.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Part {
+    pub(super) deflated: Bytes,
+    /// Of the bytes that went in.
+    pub(super) sum: Sum,
+}
+
+/// Length and CRC-32 of some bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) length: u64,
+    pub(super) crc: u32,
+}
+
+impl Sum {
+    fn of(bytes: &[u8]) -> Self {
+        Self {
+            length: length(bytes),
+            crc: crc32fast::hash(bytes),
+        }
+    }
+
+    /// Those of the same bytes with `next` after them.
+    pub(super) fn then(self, next: Self) -> Self {
+        let mut hasher = Hasher::new_with_initial_len(self.crc, self.length);
+        hasher.combine(&Hasher::new_with_initial_len(next.crc, next.length));
+        Self {
+            length: self.length + next.length,
+            crc: hasher.finalize(),
+        }
+    }
+
+    /// What ends a gzip member, [`END`] included.
+    pub(super) fn trailer(self) -> Bytes {
+        let length = self.length.to_le_bytes();
+        let crc = self.crc.to_le_bytes();
+        // The length is told modulo 2^32: its low half.
+        let low = length.into_iter().take(4);
+        END.iter().copied().chain(crc).chain(low).collect()
+    }
+}
+
+/// Makes parts.
+#[derive(Debug)]
+pub struct Deflater {
+    compress: Compress,
+    out: Vec<u8>,
+}
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self {
+            compress: Compress::new(Compression::new(LEVEL), false),
+            out: Vec::new(),
+        }
+    }
+}
+
+impl Deflater {
+    /// The part of `plain`. What deflating does not make smaller is stored.
+    pub(super) fn part(&mut self, plain: &[u8]) -> Part {
+        let deflated = match plain {
+            [] => Bytes::new(),
+            _ => match self.deflated(plain) {
+                Some(deflated) => Bytes::copy_from_slice(deflated),
+                None => stored(plain).into(),
+            },
+        };
+        Part {
+            deflated,
+            sum: Sum::of(plain),
+        }
+    }
+
+    /// The bytes deflated, if that is shorter than to store them.
+    fn deflated(&mut self, plain: &[u8]) -> Option<&[u8]> {
+        let most = plain.len() + STORED_HEAD * plain.len().div_ceil(STORED);
+        self.compress.reset();
+        self.out.clear();
+        self.out.reserve(most);
+        let flushed = self
+            .compress
+            .compress_vec(plain, &mut self.out, FlushCompress::Sync);
+        // Where room is left, all is taken in and written out.
+        let is_whole = flushed.is_ok_and(|status| status == Status::Ok);
+        (is_whole && self.out.len() < most).then_some(&self.out)
+    }
+}
+
+/// `plain` in stored blocks.
+fn stored(plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for block in plain.chunks(STORED) {
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(0);
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out
+}
+
+/// The length of `bytes`, as sums of lengths have it.
+pub(super) fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let noise = prop::collection::vec(any::<u8>(), 0..300);
+        let dull = (any::<u8>(), 0_usize..100_000).prop_map(|(byte, n)| vec![byte; n]);
+        prop_oneof![noise, dull]
+    }
+
+    /// More noise than a stored block holds.
+    fn noise() -> Vec<u8> {
+        let next = |x: &u32| Some(x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        let states = std::iter::successors(Some(1), next);
+        states.map(|x| x.to_be_bytes()[0]).take(200_000).collect()
+    }
+
+    fn check(plain: &[Vec<u8>]) {
+        let mut deflater = Deflater::default();
+        let parts: Vec<_> = plain.iter().map(|bytes| deflater.part(bytes)).collect();
+        let sum = parts
+            .iter()
+            .fold(Sum::default(), |sum, part| sum.then(part.sum));
+        let mut member = HEAD.to_vec();
+        for part in &parts {
+            member.extend_from_slice(&part.deflated);
+        }
+        member.extend_from_slice(&sum.trailer());
+        let mut inflated = Vec::new();
+        // It checks the CRC and the length.
+        GzDecoder::new(&*member).read_to_end(&mut inflated).unwrap();
+        assert_eq!(inflated, plain.concat());
+        assert_eq!(sum, Sum::of(&inflated));
+    }
+
+    #[test]
+    fn noise_is_stored() {
+        let part = Deflater::default().part(&noise());
+        assert_eq!(part.deflated.len(), 200_000 + 4 * STORED_HEAD);
+        check(&[noise(), b"a".to_vec(), noise()]);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_one_gzip_member(plain in prop::collection::vec(bytes(), 0..8)) {
+            check(&plain);
+        }
+    }
+}

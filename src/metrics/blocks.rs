@@ -1,0 +1,138 @@
+//! Which transfers share a block, and the blocks that are kept.
+//!
+//! A block has transfers of one sender, either such that have ended or such that
+//! can still change: what changes together lies together. Where a block begins,
+//! a digest of the tracking id says; so where the blocks are cut follows from
+//! what is shown now and not from what was, and a transfer that comes or goes
+//! changes the block it lies in, and rarely a neighbor.
+//!
+//! **Invariants.** Blocks stay full whatever came and went before. A block is
+//! rendered only if something of what it shows has changed, and is kept only as
+//! long as it is shown.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::{
+    recipients,
+    transfers::{self, Row},
+};
+use crate::{
+    exposition::{Block, Deflater, Family},
+    model::{SenderId, TrackingId},
+};
+
+/// One transfer in so many begins a block.
+pub(super) const MEAN: u64 = 256;
+
+/// A block of fewer transfers is not ended by another one's beginning.
+const LEAST: usize = 64;
+
+/// A block ends before it has more transfers and recipients.
+const MOST: usize = 768;
+
+/// What a block is found by again: whose it is, whether its transfers have
+/// ended, and its first one.
+type Place = (SenderId, bool, TrackingId);
+
+/// The blocks on the last page.
+#[derive(Debug, Default)]
+pub(super) struct Blocks(HashMap<Place, Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    /// Of all that the block shows.
+    digest: u64,
+    block: Arc<Block>,
+}
+
+impl Blocks {
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Vec<Arc<Block>> {
+        let blocks = self.0.values().map(|kept| Arc::clone(&kept.block));
+        blocks.collect()
+    }
+
+    /// The blocks of `rows`, which are in their order.
+    pub(super) fn render(&mut self, rows: &[Row<'_>], deflater: &mut Deflater) -> Vec<Arc<Block>> {
+        let mut before = std::mem::take(&mut self.0);
+        let blocks = cut(rows).filter_map(|rows| {
+            let place = place(rows.first()?);
+            let digest = digest(rows);
+            let kept = match before.remove(&place) {
+                Some(kept) if kept.digest == digest => kept,
+                old => {
+                    let old = old.as_ref().map(|old| &*old.block);
+                    let block = Block::render(&families(rows), old, deflater);
+                    Kept {
+                        digest,
+                        block: Arc::new(block),
+                    }
+                }
+            };
+            let block = Arc::clone(&kept.block);
+            self.0.insert(place, kept);
+            Some(block)
+        });
+        blocks.collect()
+    }
+}
+
+/// The families of a block.
+pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
+    let mut families = transfers::families(rows);
+    families.extend(recipients::families(rows));
+    families
+}
+
+/// The rows of each block.
+fn cut<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = &'r [Row<'a>]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let mut weight = 0;
+        let mut is_over = |row: &Row<'_>| {
+            let own = 1 + row.recipients.len();
+            let is_other = kind(row) != kind(first);
+            let is_full = weight + own > MOST || (weight >= LEAST && begins(row.id));
+            weight += own;
+            is_other || (weight > own && is_full)
+        };
+        let end = rest.iter().position(&mut is_over).unwrap_or(rest.len());
+        let (block, more) = rest.split_at(end);
+        rest = more;
+        Some(block)
+    })
+}
+
+/// Rows of different kinds do not share a block.
+fn kind(row: &Row<'_>) -> (usize, bool) {
+    (row.candidate.sender, row.entry.record.has_ended())
+}
+
+fn begins(id: &TrackingId) -> bool {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish().is_multiple_of(MEAN)
+}
+
+fn place(first: &Row<'_>) -> Place {
+    let has_ended = first.entry.record.has_ended();
+    (first.shown.id.clone(), has_ended, first.id.clone())
+}
+
+/// All that decides what the block of `rows` shows.
+fn digest(rows: &[Row<'_>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Some(first) = rows.first() {
+        first.shown.labels().hash(&mut hasher);
+    }
+    for row in rows {
+        let own = (row.id, row.entry.revision(), row.name(), &row.recipients);
+        own.hash(&mut hasher);
+    }
+    hasher.finish()
+}
