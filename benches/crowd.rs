@@ -135,12 +135,12 @@ fn transfer(n: usize, state: State, turn: i64) -> Transfer {
     };
     let downloads = |k: usize| FileDownloads {
         file: id('f', k),
-        retrievals: Some((0..1 + n % 3).map(retrieval).collect()),
+        retrievals: Some((0..=n % 3).map(retrieval).collect()),
     };
     let recipient = |k| Recipient {
         id: id('r', k),
         mail: None,
-        notification_failed: Some(n % 97 == 0),
+        notification_failed: Some(n.is_multiple_of(97)),
         downloads: Some((0..3).map(downloads).collect()),
     };
     let file = |k| File {

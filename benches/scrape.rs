@@ -103,7 +103,7 @@ impl Cost {
         std::hint::black_box(run());
         Self {
             wall: begin.elapsed(),
-            cpu: cpu() - before,
+            cpu: cpu().saturating_sub(before),
         }
     }
 

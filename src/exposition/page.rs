@@ -33,6 +33,7 @@ pub struct Page {
 impl Page {
     /// Puts the families of `sections` one after the other.
     pub fn assemble(sections: &[Section<'_>], deflater: &mut Deflater) -> Self {
+        deflater.begin();
         let mut sheet = |protocol| Arc::new(Sheet::assemble(sections, protocol, deflater));
         Self {
             text: sheet(Protocol::Text),
@@ -73,7 +74,7 @@ impl Sheet {
                 if samples > 0 {
                     head.clear();
                     protocol.head(*title, samples, &mut head);
-                    sheet.push(deflater.part(&head));
+                    sheet.push(deflater.head(&head));
                     parts.cloned().for_each(|part| sheet.push(part));
                 }
             }

@@ -2,12 +2,12 @@
 //! is not ours; and whatever `Accept` says, the answer has a name.
 
 use cryptshare_exporter::{
-    exposition::{Escaping, Family, Format, Protocol, Sample, Value, negotiate},
+    exposition::{Coding, Escaping, Family, Format, Protocol, Sample, Value, coding, negotiate},
     metric::Kind,
 };
 use hyper::{
     HeaderMap,
-    header::{ACCEPT, HeaderValue},
+    header::{ACCEPT, ACCEPT_ENCODING, HeaderValue},
 };
 
 /// A HELP text and the values of labels.
@@ -48,7 +48,8 @@ pub fn escaping(data: &[u8]) {
     }
 }
 
-/// The values of `Accept`, one a line.
+/// The values of `Accept`, one a line, and the same as those of
+/// `Accept-Encoding`.
 pub fn accept(data: &[u8]) {
     let values: Vec<_> = data
         .split(|byte| *byte == b'\n')
@@ -57,6 +58,7 @@ pub fn accept(data: &[u8]) {
     let mut request = HeaderMap::new();
     for value in &values {
         request.append(ACCEPT, value.clone());
+        request.append(ACCEPT_ENCODING, value.clone());
     }
     let format = negotiate(&request);
     let known = Protocol::ALL.into_iter().flat_map(|protocol| {
@@ -76,6 +78,13 @@ pub fn accept(data: &[u8]) {
     if !text.contains("escaping") {
         assert_eq!(format.escaping, None);
     }
+    let coded = coding(&request);
+    let names = ["gzip", "identity", "*"];
+    if !names.iter().any(|name| text.contains(name)) {
+        assert_eq!(coded, Coding::Identity);
+    }
+    request.append(ACCEPT_ENCODING, HeaderValue::from_static("br, ;, zstd;q=1"));
+    assert_eq!(coding(&request), coded);
     // What nobody here can write changes nothing.
     request.append(
         ACCEPT,
