@@ -169,21 +169,23 @@ impl Ledger {
     }
 
     /// Takes in an observation; the answer is what it brought about, baseline
-    /// readings left out. One of an unknown sender brings nothing.
+    /// readings left out. One of a sender that is not watched, which was under
+    /// way when its watching ended, brings nothing.
     pub fn apply(&mut self, observation: Observation) -> Happened {
         let Observation {
             sender,
             at,
             finding,
         } = observation;
-        let Some(book) = self.books.get_mut(&sender) else {
+        let book = self.books.get_mut(&sender);
+        let Some(book) = book.filter(|book| book.is_watched()) else {
             return Vec::new();
         };
         let labels = self.recipients.of(&finding);
         let happened = match finding {
             Finding::Seen(page) => book.see(page, at),
-            Finding::Listed { ids, ended } => {
-                book.end_listing(ids, ended, at);
+            Finding::Listed { ids, ended, scope } => {
+                book.end_listing(ids, (scope, ended), at);
                 Vec::new()
             }
             Finding::Inspected(reading) => book.inspect(&reading, at),

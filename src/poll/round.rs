@@ -155,7 +155,8 @@ async fn list<S: Source>(
     let ended = context.source.server_now().min(context.clock.now());
     if agenda.listed(&progress, ended, Instant::now(), rng) {
         let ids = progress.ids;
-        send(agenda, context, Finding::Listed { ids, ended }).await;
+        let scope = agenda.plan.scope;
+        send(agenda, context, Finding::Listed { ids, ended, scope }).await;
     }
     Ok(())
 }
