@@ -17,21 +17,27 @@ pub(super) use watch::read as read_watch_file;
 use super::{
     Config, SenderOptions,
     document::{Lines, Place, Problems, Table},
+    input::Inputs,
     problem::Problem,
     values,
 };
 use crate::model::Discover;
 
-/// Where relative files are looked for, and where warnings go.
+/// Where relative files are looked for, and where it is noted what was read and
+/// what is odd.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings {
     directory: PathBuf,
+    inputs: Inputs,
     warnings: Problems,
 }
 
 impl Surroundings {
+    /// A file that is about to be read.
     fn file(&self, text: &str) -> PathBuf {
-        self.directory.join(text)
+        let path = self.directory.join(text);
+        self.inputs.note(&path);
+        path
     }
 
     fn warn(&self, place: &Place, wrong: &str, remedy: &str) {
@@ -42,19 +48,24 @@ impl Surroundings {
 /// What is wrong with a file, and what is only odd.
 pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
 
-/// The whole file.
-pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
+/// The whole file at `path`, which says `text`.
+pub(super) fn read(text: &str, path: &Path) -> Result<Config, Findings> {
     let problems = Problems::default();
     let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
-        directory: directory.to_owned(),
-        warnings: Problems::default(),
+        directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+        ..Surroundings::default()
     };
+    let (state_place, state_directory) = state(&mut root, &around);
     let config = Config {
-        state_directory: state(&mut root, &around),
+        state_directory,
         servers: servers(&mut root, &around),
         metrics: metrics::read(root.table("metrics"), &around),
         warnings: around.warnings.take(),
+        inputs: around.inputs.take(),
+        state_place,
+        path: path.to_owned(),
+        text: text.into(),
     };
     root.finish();
     match problems.take() {
@@ -85,12 +96,20 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     }
 }
 
-fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
-    let mut table = root.table("state")?;
+/// Where the state directory stands, or could, and which it is.
+fn state(root: &mut Table<'_>, around: &Surroundings) -> (Place, Option<PathBuf>) {
+    let nowhere = Place {
+        line: 1,
+        key: "state.directory".to_owned(),
+    };
+    let Some(mut table) = root.table("state") else {
+        return (nowhere, None);
+    };
     let directory = table.parsed("directory", values::directory);
-    let directory = directory.map(|(_, text)| around.file(&text));
     table.finish();
-    directory
+    directory.map_or((nowhere, None), |(place, text)| {
+        (place, Some(around.directory.join(text)))
+    })
 }
 
 fn servers(root: &mut Table<'_>, around: &Surroundings) -> Vec<super::Server> {
