@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     bulk,
-    letter::{Content, Kind, SimFile, SimRecipient, Switch},
+    letter::{Content, Kind, Letter, Security, SimFile, SimRecipient, Switch},
     post,
     quirk::{Quirk, Quirks},
     transfer::{SimTransfer, Stage, Way},
@@ -122,10 +122,7 @@ impl Frame<'_> {
             "files": self.list(transfer, files),
             "fileChecksumAlgorithm": self.algorithm(&letter.algorithm),
             "expirationDate": self.expiration(transfer.expires_at),
-            "securityMode": {
-                "name": "ONE_TIME_PASSWORD",
-                "config": {"passwordMode": letter.mode.word(), "password": letter.password},
-            },
+            "securityMode": security(letter),
             "notificationMessage": {
                 "subject": letter.subject.as_ref().filter(|_| !is_over),
                 "body": letter.body,
@@ -269,6 +266,17 @@ impl Frame<'_> {
         }
         name.to_owned()
     }
+}
+
+/// The mode, and for one-time passwords who has chosen them.
+fn security(letter: &Letter) -> Value {
+    let config = match letter.security {
+        Security::OneTimePassword => {
+            json!({"passwordMode": letter.mode.word(), "password": letter.password})
+        }
+        Security::Quick | Security::Eid => Value::Null,
+    };
+    json!({"name": letter.security.word(), "config": config})
 }
 
 /// The cause in the language that was asked for, as far as the server has it.

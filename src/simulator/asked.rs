@@ -3,7 +3,20 @@
 //! **Invariants.** A header or its query twin; an empty one is absent.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value};
+
+/// What must be an object: by itself, serde reads a struct from a list, too.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: for<'a> Deserialize<'a>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Map::deserialize(deserializer)?;
+        let read = serde_json::from_value(Value::Object(members));
+        read.map(Self).map_err(Error::custom)
+    }
+}
 
 /// A request.
 #[derive(Debug)]
@@ -41,9 +54,8 @@ impl Asked {
 
     /// The body as an object, and that as `T`; none if it is neither.
     pub(super) fn object<T: for<'de> Deserialize<'de>>(&self) -> Option<T> {
-        let body: serde_json::Value = self.json().ok()?;
-        let body = Some(body).filter(serde_json::Value::is_object)?;
-        serde_json::from_value(body).ok()
+        let Object(body) = self.json().ok()?;
+        Some(body)
     }
 
     /// The body as JSON; an empty one is an empty object.

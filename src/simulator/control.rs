@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::{
     asked::Asked,
     fault::Fault,
+    letter::Security,
     life,
     quirk::Quirks,
     reply::Reply,
     secrets,
-    transfer::{Happening, Outcome as Ending, Stage, Way},
+    transfer::{Happening, Origin, Outcome as Ending, Stage, Way},
     truth,
     world::World,
 };
@@ -34,6 +35,7 @@ struct NewTransfer {
     retention_seconds: Option<u64>,
     outcome: Option<String>,
     state: Option<String>,
+    security_mode: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,6 +178,13 @@ fn create(world: &mut World, wanted: NewTransfer) -> Outcome {
             return Err((400, error.to_owned()));
         }
     };
+    if let Some(wanted) = wanted.security_mode {
+        let mut modes = Security::ALL.into_iter();
+        let mode = modes.find(|mode| mode.word() == wanted);
+        let error = || (400, "there is no such security_mode".to_owned());
+        plan.security = mode.ok_or_else(error)?;
+    }
+    plan.origin = Origin::Control;
     let is_empty = |count: Option<usize>| count == Some(0);
     let (files, recipients) = (wanted.files.as_ref(), wanted.recipients.as_ref());
     if is_empty(files.map(Vec::len)) || is_empty(recipients.map(Vec::len)) {

@@ -92,6 +92,26 @@ impl PasswordMode {
     }
 }
 
+/// How the transfer is secured (contract 1.3 names the last two).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    OneTimePassword,
+    Quick,
+    Eid,
+}
+
+impl Security {
+    pub(super) const ALL: [Self; 3] = [Self::OneTimePassword, Self::Quick, Self::Eid];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::OneTimePassword => "ONE_TIME_PASSWORD",
+            Self::Quick => "QUICK",
+            Self::Eid => "EID",
+        }
+    }
+}
+
 /// The switches of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Switch {
@@ -132,6 +152,7 @@ pub(super) struct Letter {
     pub(super) sender_phone: String,
     pub(super) subject: Option<String>,
     pub(super) body: Option<String>,
+    pub(super) security: Security,
     pub(super) mode: PasswordMode,
     pub(super) password: Option<String>,
     pub(super) sender_language: String,

@@ -119,6 +119,8 @@ pub(super) fn live(world: &mut World) {
     }
     // What is due within the step that has begun comes now, not at its end.
     by_the_clock(world, now);
+    let term = world.policy.session_term();
+    world.sessions.end_idle(term, now);
 }
 
 fn by_the_clock(world: &mut World, at: Timestamp) {

@@ -44,7 +44,7 @@ impl Mailboxes {
         let mut mail = more;
         mail.insert("to".to_owned(), json!(to));
         mail.insert("kind".to_owned(), json!(kind.word()));
-        mail.insert("date".to_owned(), json!(at.to_string()));
+        mail.insert("date".to_owned(), json!(format!("{at:.0}")));
         let mails = self.0.entry(to.to_lowercase()).or_default();
         mails.push(Value::Object(mail));
         mails.drain(..mails.len().saturating_sub(MOST));

@@ -6,7 +6,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{Rng, RngExt, rngs::StdRng};
 
-use super::letter::{Letter, PasswordMode, Switch};
+use super::letter::{Letter, PasswordMode, Security, Switch};
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -82,6 +82,7 @@ pub(super) fn letter(rng: &mut StdRng) -> Letter {
         subject: Some(format!("Documents {}", word())),
         body: Some(format!("<p>Please fetch {}</p>", word())),
         password: Some(word()),
+        security: Security::OneTimePassword,
         mode: *pick(&PasswordMode::ALL, rng),
         sender_language: "en".to_owned(),
         recipient_language: "de".to_owned(),

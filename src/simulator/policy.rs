@@ -32,6 +32,10 @@ pub(super) struct Policy {
     cleanup_every_minutes: Option<u32>,
     /// An ended transfer is forgotten so long after its end.
     forget_after_hours: u32,
+    /// A session that nobody has touched for so long is dropped.
+    session_hours: u32,
+    /// More open sessions at the same time are refused.
+    pub(super) max_sessions: usize,
     /// Whether clients may send their logs.
     pub(super) remote_logging: bool,
 }
@@ -49,6 +53,8 @@ impl Default for Policy {
             protection: Protection::default(),
             cleanup_every_minutes: None,
             forget_after_hours: 14 * 24,
+            session_hours: 24,
+            max_sessions: 1_000,
             remote_logging: false,
         }
     }
@@ -62,6 +68,10 @@ impl Policy {
                 .map(|every| i64::from(every) * 60),
             forget_after: SignedDuration::from_hours(i64::from(self.forget_after_hours)),
         }
+    }
+
+    pub(super) fn session_term(&self) -> SignedDuration {
+        SignedDuration::from_hours(i64::from(self.session_hours))
     }
 
     pub(super) fn lets_send(&self, address: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Which mails a transfer causes.
 //!
-//! **Invariants.** Only a transfer that a client has sent causes mails; a mail
+//! **Invariants.** What the simulator sends by itself causes no mails. A mail
 //! to an address that ends in `.invalid` cannot be delivered, and shows as a
 //! failure if the status has one for it.
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     letter::{Letter, PasswordMode, SimRecipient, Switch},
     mailbox::Kind,
-    transfer::{Happening, SimTransfer, Stage},
+    transfer::{Happening, Origin, SimTransfer, Stage},
     world::World,
 };
 
@@ -20,7 +20,7 @@ const NOWHERE: &str = ".invalid";
 /// Sends the mails that `happening` causes.
 pub(super) fn tell(world: &mut World, position: usize, happening: &Happening, at: Timestamp) {
     let transfer = world.transfers.get(position);
-    let Some(transfer) = transfer.filter(|transfer| transfer.is_of_client()) else {
+    let Some(transfer) = transfer.filter(|transfer| transfer.origin != Origin::Chance) else {
         return;
     };
     let switch = |switch| transfer.letter.has(switch);

@@ -2,7 +2,8 @@
 //! (contract, section 6).
 //!
 //! **Invariants.** A session may be changed only with the token that it was
-//! created with. Nobody else knows of it before it is finalized.
+//! created with. Nobody else knows of it before it is finalized. Their number
+//! is bounded, and so is the time that one stays untouched.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,9 +13,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    letter::{Content, Kind, Letter, PasswordMode, SimFile, Switch},
+    letter::{Content, Kind, Letter, PasswordMode, Security, SimFile, Switch},
     names,
-    transfer::{Outcome, SimTransfer, Stage},
+    transfer::{Origin, Outcome, SimTransfer, Stage},
     world::{World, new_recipient},
 };
 
@@ -26,13 +27,18 @@ const PROCESSED: u64 = 20 * 1024 * 1024;
 
 /// The sessions that are open, by tracking id.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(HashMap<String, Session>);
+pub(super) struct Sessions {
+    open: HashMap<String, Session>,
+    /// No session is idle for too long before this.
+    next_end: Option<Timestamp>,
+}
 
 /// An open session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) transfer: SimTransfer,
     token: String,
+    touched_at: Timestamp,
 }
 
 /// How a session begins.
@@ -49,18 +55,40 @@ pub(super) struct Opening {
 impl Sessions {
     /// The session with this id, if it is of this sender.
     pub(super) fn find(&mut self, id: &str, sender: Option<usize>) -> Option<&mut Session> {
-        let session = self.0.get_mut(id);
+        let session = self.open.get_mut(id);
         session.filter(|session| Some(session.transfer.sender) == sender)
     }
 
     /// What is being put together under this id.
     pub(super) fn pending(&self, id: &str) -> Option<&SimTransfer> {
-        self.0.get(id).map(|session| &session.transfer)
+        self.open.get(id).map(|session| &session.transfer)
     }
 
     /// Ends a session.
     pub(super) fn take(&mut self, id: &str) -> Option<Session> {
-        self.0.remove(id)
+        self.open.remove(id)
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Another term holds from now on.
+    pub(super) fn reconsider(&mut self) {
+        self.next_end = None;
+    }
+
+    /// Drops those that nobody has touched for `term`; the answer is when the
+    /// next one may have to be.
+    pub(super) fn end_idle(&mut self, term: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+        let end = |session: &Session| session.touched_at.checked_add(term);
+        let end = |session: &Session| end(session).unwrap_or(Timestamp::MAX);
+        if self.next_end.is_none_or(|next| next <= now) {
+            self.open.retain(|_, session| end(session) > now);
+            self.next_end = self.open.values().map(end).min();
+        }
+        self.next_end
     }
 }
 
@@ -68,6 +96,11 @@ impl Session {
     /// Whether it was created with `token`.
     pub(super) fn is_of(&self, token: &str) -> bool {
         self.token == token
+    }
+
+    /// Somebody works on it.
+    pub(super) fn touch(&mut self, now: Timestamp) {
+        self.touched_at = self.touched_at.max(now);
     }
 
     /// Whether there are files and all of them are here.
@@ -78,7 +111,8 @@ impl Session {
 
     /// The bytes of all files.
     pub(super) fn size(&self) -> u64 {
-        self.transfer.files.iter().map(|file| file.size).sum()
+        let sizes = self.transfer.files.iter().map(|file| file.size);
+        sizes.fold(0, u64::saturating_add)
     }
 }
 
@@ -100,6 +134,7 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
         passed: BTreeSet::new(),
         files: Vec::new(),
         fetchers: 0,
+        origin: Origin::Client,
         letter: blank(opening.name, opening.phone, names::password(dice)),
         expires_at: now.checked_add(kept).unwrap_or(Timestamp::MAX),
         processing: LEAST_PROCESSING,
@@ -112,10 +147,12 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
     };
     let id = transfer.id.clone();
     let token = opening.token;
-    world
-        .sessions
-        .0
-        .insert(id.clone(), Session { transfer, token });
+    let session = Session {
+        transfer,
+        token,
+        touched_at: now,
+    };
+    world.sessions.open.insert(id.clone(), session);
     id
 }
 
@@ -127,6 +164,7 @@ fn blank(sender_name: String, sender_phone: String, password: String) -> Letter 
         sender_phone,
         subject: None,
         body: None,
+        security: Security::OneTimePassword,
         mode: PasswordMode::Generated,
         password: Some(password),
         sender_language: "en".to_owned(),

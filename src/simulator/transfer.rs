@@ -176,6 +176,17 @@ pub(super) enum Outcome {
     AsFound,
 }
 
+/// Who has sent a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The simulator by itself.
+    Chance,
+    /// Who uses the control API.
+    Control,
+    /// A client of the REST API.
+    Client,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct SimTransfer {
     pub(super) id: String,
@@ -187,6 +198,7 @@ pub(super) struct SimTransfer {
     /// So many recipients, the first ones, fetch files by chance.
     pub(super) fetchers: usize,
     pub(super) letter: Letter,
+    pub(super) origin: Origin,
     pub(super) expires_at: Timestamp,
     pub(super) processing: Duration,
     /// When it was finalized; meaningless while it is pending.
@@ -201,7 +213,7 @@ pub(super) struct SimTransfer {
 impl SimTransfer {
     /// Whether a client has sent it: then nothing happens to it by chance.
     pub(super) fn is_of_client(&self) -> bool {
-        self.outcome == Outcome::AsFound
+        self.origin == Origin::Client
     }
 
     /// `warnings`: any of the four failures (contract, section 7).

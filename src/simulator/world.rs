@@ -17,7 +17,7 @@ use super::{
     fault::Faults,
     guard::Guard,
     index::Index,
-    letter::{Content, Kind, SimFile, SimRecipient},
+    letter::{Content, Kind, Letter, Security, SimFile, SimRecipient},
     mailbox::Mailboxes,
     names,
     policy::Policy,
@@ -26,7 +26,7 @@ use super::{
     session::Sessions,
     time::Time,
     totals::Totals,
-    transfer::{Happening, Outcome, SimTransfer, Stage},
+    transfer::{Happening, Origin, Outcome, SimTransfer, Stage},
     verification::{Codes, Gate, Settings, Tokens},
 };
 
@@ -90,6 +90,8 @@ pub(super) struct Plan {
     pub(super) processing: Duration,
     pub(super) retention: Duration,
     pub(super) outcome: Outcome,
+    pub(super) security: Security,
+    pub(super) origin: Origin,
 }
 
 impl World {
@@ -203,7 +205,11 @@ impl World {
             files,
             recipients: recipients.collect(),
             id: names::tracking_id(id_at, &mut self.rng),
-            letter: names::letter(&mut self.rng),
+            letter: Letter {
+                security: plan.security,
+                ..names::letter(&mut self.rng)
+            },
+            origin: plan.origin,
             sender: plan.sender,
             stage: plan.stage,
             passed: BTreeSet::from([plan.stage]),
@@ -258,6 +264,7 @@ impl World {
     pub(super) fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
         self.index.set_schedule(self.policy.schedule());
+        self.sessions.reconsider();
         for (position, transfer) in self.transfers.iter().enumerate() {
             self.index.update(position, transfer);
         }
@@ -281,6 +288,8 @@ impl World {
             recipients,
             processing: Duration::from_secs(rng.random_range(20..400)),
             retention: Duration::from_secs(retention),
+            security: Security::OneTimePassword,
+            origin: Origin::Chance,
             outcome: if rng.random_bool(0.08) {
                 Outcome::Failed
             } else {

@@ -1,5 +1,5 @@
-//! What to do about each failure, from the documentation, served where it is
-//! needed: also without a way to the internet.
+//! What to do about each failure and each alert, from the documentation, served
+//! where it is needed: also without a way to the internet.
 //!
 //! **Invariants.** The texts are those of `docs/runbooks`.
 
@@ -24,22 +24,35 @@ impl Runbook {
     }
 }
 
-/// The runbook of a label `reason`, or of the ledger.
+/// The runbook of a label `reason`, of an alert, or of the ledger.
 pub(super) fn find(name: &str) -> Option<Runbook> {
-    macro_rules! reasons {
-        ($($reason:literal)*) => {
+    macro_rules! runbooks {
+        (reasons: $($reason:literal)*, others: $($other:literal)*) => {
             match name {
                 $($reason => Some(Runbook(include_str!(concat!(
                     "../../docs/runbooks/reasons/", $reason, ".md"
                 )))),)*
-                "ledger" => Some(Runbook(include_str!("../../docs/runbooks/ledger.md"))),
+                $($other => Some(Runbook(include_str!(concat!(
+                    "../../docs/runbooks/", $other, ".md"
+                )))),)*
                 _ => None,
             }
         };
     }
-    reasons!(
-        "unreachable" "tls" "timeout" "unauthorized" "not_verified" "not_licensed" "version"
-        "throttled" "not_found" "rejected" "redirected" "server" "malformed" "too_large"
+    runbooks!(
+        reasons: "unreachable" "tls" "timeout" "unauthorized" "not_verified" "not_licensed"
+            "version" "throttled" "not_found" "rejected" "redirected" "server" "malformed"
+            "too_large",
+        others: "ledger"
+            "CryptshareExporterDown" "CryptsharePollStale" "CryptshareServerUnreachable"
+            "CryptshareNotLicensed" "CryptshareNotVerified" "CryptshareTokenExpiring"
+            "CryptshareServerClockOffset" "CryptshareTransfersNotExported"
+            "CryptshareExporterLedgerFailing" "CryptshareExporterConfigReloadFailed"
+            "CryptshareTransferNotFound" "CryptshareStuckInProcessing" "CryptshareTransferFailed"
+            "CryptshareRecipientNotificationFailed" "CryptshareSenderNotificationFailed"
+            "CryptshareFileRemoved" "CryptshareEmlCreationFailed" "CryptshareDeletedBySecurity"
+            "CryptshareExpiringUnretrieved" "CryptshareEndedUnretrieved"
+            "CryptshareTransferVanished" "CryptshareOverdueForCleanup"
     )
 }
 

@@ -129,6 +129,8 @@ async fn wrong_parameters_are_refused() {
     for query in [
         "page=0",
         "page=x",
+        "page=%2B1",
+        "page=2147483648",
         "page-size=0",
         "page-size=101",
         "active=yes",

@@ -110,7 +110,7 @@ async fn stir(server: &Server, exporter: &Exporter) -> String {
     server.post("clock", json!({"speed": 20_000})).await;
     exporter
         .line_of_each(&[
-            "a file was retrieved",
+            "a transfer appeared",
             "a file was removed",
             "a recipient could not be notified",
             "the upload summary could not be sent",

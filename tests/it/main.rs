@@ -7,13 +7,17 @@
 )]
 #![expect(unreachable_pub, reason = "the rig is public within this binary")]
 
+mod aftermath;
+mod alerts;
 mod architecture;
 mod asking;
 mod bulk;
 mod canary;
 mod cli;
 mod config;
+mod deploy;
 mod disk;
+mod documented;
 mod faults;
 mod front;
 mod fuzz;
@@ -24,6 +28,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod moving;
+mod openapi;
 mod oracle;
 mod page;
 mod process;
@@ -34,6 +39,7 @@ mod receive;
 mod restart;
 mod rig;
 mod send;
+mod sessions;
 mod spoiled;
 mod stranger;
 mod systemd;
@@ -41,6 +47,7 @@ mod tls;
 mod tokens;
 mod truth;
 mod verification;
+mod walks;
 mod watch;
 mod ways;
 mod web;

@@ -328,3 +328,24 @@ async fn the_server_tidies_up_on_its_schedule() {
     assert_eq!(ada.get(&path).await.error(), (404, 2003));
     assert_eq!(story.told().await["forgotten"], true);
 }
+
+#[tokio::test]
+async fn other_security_modes_are_not_for_this_api() {
+    let story = story().await;
+    let ada = Stranger::verified(&story.server, &story.server.senders[0]).await;
+    for (mode, code) in [("QUICK", 5001), ("EID", 5002)] {
+        let mut plan = story.server.plan();
+        plan["security_mode"] = json!(mode);
+        let created = story.server.post("transfers", plan).await;
+        let id = created["trackingId"].as_str().unwrap();
+        story.server.happen(id, "activate", json!({})).await;
+        let status = ada.get(&format!("transfers/{id}")).await.data();
+        assert_eq!(status["transfer"]["securityMode"]["name"], mode);
+        let bobs = created["recipients"][0].as_str().unwrap();
+        for below in ["", "/files", "/zip", "/eml", "/checksums"] {
+            let path = format!("/api/transfers/{bobs}{below}");
+            let answer = send(ada.plain(Method::GET, &path)).await;
+            assert_eq!(answer.error(), (501, code), "{path}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     stranger::{Answer, Stranger, send},
 };
 
-const SESSIONS: &str = "transfer-sessions";
+pub const SESSIONS: &str = "transfer-sessions";
 
 async fn frozen() -> Server {
     let arguments = "--speed 0 --senders 1 --transfers 0 --api-minor 13";
@@ -17,7 +17,7 @@ async fn frozen() -> Server {
 }
 
 /// Sends JSON to a path below the user's.
-async fn tell(stranger: &Stranger<'_>, method: Method, path: &str, body: &Value) -> Answer {
+pub async fn tell(stranger: &Stranger<'_>, method: Method, path: &str, body: &Value) -> Answer {
     send(stranger.request(method, path).body(body.to_string())).await
 }
 
@@ -30,7 +30,7 @@ fn id_of(answer: &Answer) -> String {
 }
 
 /// Opens a session to `recipients`.
-async fn open(ada: &Stranger<'_>, recipients: &[&str]) -> String {
+pub async fn open(ada: &Stranger<'_>, recipients: &[&str]) -> String {
     let to: Vec<_> = recipients
         .iter()
         .map(|mail| json!({"mail": mail}))
@@ -45,7 +45,7 @@ async fn open(ada: &Stranger<'_>, recipients: &[&str]) -> String {
 }
 
 /// Adds a file with its content; the answer is its id.
-async fn attach(ada: &Stranger<'_>, session: &str, name: &str, content: &[u8]) -> String {
+pub async fn attach(ada: &Stranger<'_>, session: &str, name: &str, content: &[u8]) -> String {
     attach_as(
         ada,
         session,
@@ -66,7 +66,7 @@ async fn attach_as(ada: &Stranger<'_>, session: &str, file: Value, content: &[u8
     id
 }
 
-async fn finalize(ada: &Stranger<'_>, session: &str) {
+pub async fn finalize(ada: &Stranger<'_>, session: &str) {
     let answer = ada.post(&format!("{SESSIONS}/{session}"), "").await;
     assert_eq!(id_of(&answer), session);
     assert!(answer.header("location").unwrap().contains("/transfers/"));
@@ -308,11 +308,14 @@ async fn files_that_do_not_fit_are_refused() {
     for (file, expect) in [
         (json!({"size": 1}), (400, 1002)),
         (json!({"fileName": "a", "size": "x"}), (400, 1004)),
+        (json!({"fileName": "a", "size": 1.5}), (400, 1004)),
+        (json!({"fileName": "a", "size": 1_u64 << 63}), (400, 1004)),
+        (json!([1, "a"]), (400, 1004)),
     ] {
         let answer = tell(&ada, Method::POST, &files, &file).await;
         assert_eq!(answer.error(), expect, "{file}");
     }
-    let file = json!({"fileName": "a", "size": 1});
+    let file = json!({"fileName": "a", "size": 1.0});
     let file_id = id_of(&tell(&ada, Method::POST, &files, &file).await);
     assert_eq!(
         tell(&ada, Method::POST, &files, &file).await.error(),
@@ -383,6 +386,8 @@ async fn the_policy_says_who_may_send_what_to_whom() {
         (400, 1004)
     );
     assert_eq!(open(&ada, json!({"sender": {}})).await, (400, 1002));
+    let lists = json!({"sender": [null, null], "recipients": [[["bob@example.org"]], [], []]});
+    assert_eq!(open(&ada, lists).await, (400, 1004));
     server.put("policy", json!({"licensed": false})).await;
     assert_eq!(ada.get("transfers").await.error(), (403, 3001));
 }

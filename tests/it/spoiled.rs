@@ -1,5 +1,4 @@
-//! Answers that are good but for one thing: what a client gets, and that the
-//! exporter says the truth again when it is over.
+//! Answers that are good but for one thing: what a client gets.
 
 use cryptshare_exporter::clock::Clock;
 use jiff::SignedDuration;
@@ -7,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{
     oracle,
-    quirks::{is_still_told, told},
     rig::{Exporter, Server, config, run},
     stranger::{Answer, Stranger},
 };
@@ -94,32 +92,6 @@ async fn a_fault_may_come_by_share_and_by_time() {
     .await;
     let (code, _, complaint) = run(&["simulate", "--fault", "nothing"]);
     assert_eq!(code, 2, "{complaint}");
-}
-
-#[tokio::test]
-async fn the_truth_is_told_again_after_every_fault() {
-    let server = server(&[]).await;
-    let exporter = Exporter::start(&config(&server, ""), &[]).await;
-    exporter.polls(3.0).await;
-    let before = told(exporter.samples().await);
-    for fault in [
-        json!({"kind": "shifted_page", "items": 3}),
-        json!({"kind": "shifted_page", "items": -3}),
-        json!({"kind": "duplicate_items"}),
-        json!({"kind": "corrupt_item"}),
-        json!({"kind": "empty_list"}),
-        json!({"kind": "content_type"}),
-        json!({"kind": "redirect_loop", "share": 0.5}),
-        json!({"kind": "status", "status": 500, "share": 0.5}),
-    ] {
-        server.faults(json!([fault])).await;
-        exporter.polls(2.0).await;
-        server.faults(json!([])).await;
-        exporter.is("cryptshare_up", &[], 1.0).await;
-        exporter.polls(2.0).await;
-        let now = told(exporter.samples().await);
-        is_still_told(&before, &now, &fault.to_string());
-    }
 }
 
 /// A server in maintenance lists nothing, and that is the first thing we see of

@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use crate::rig::{BINARY, Exporter, Process, Server, config, eventually, write};
 
 /// The place of a service manager that listens.
-struct Manager {
+pub struct Manager {
     directory: TempDir,
     socket: UnixDatagram,
     told: Vec<String>,
 }
 
 impl Manager {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
         socket
@@ -28,8 +28,14 @@ impl Manager {
         }
     }
 
+    /// The path of its socket.
+    pub fn socket(&self) -> String {
+        let socket = self.directory.path().join("notify");
+        socket.display().to_string()
+    }
+
     /// Waits until it is told this.
-    async fn hears(&mut self, what: &str) {
+    pub async fn hears(&mut self, what: &str) {
         let (socket, told) = (&self.socket, &mut self.told);
         eventually(what, async || {
             let mut bytes = [0; 1024];
@@ -47,9 +53,9 @@ impl Manager {
 async fn the_service_manager_is_told_how_things_are() {
     let server = Server::start(&["--speed", "0", "--senders", "2", "--transfers", "2"]).await;
     let mut manager = Manager::new();
-    let socket = manager.directory.path().join("notify");
+    let socket = manager.socket();
     let variables = [
-        ("NOTIFY_SOCKET", socket.to_str().unwrap()),
+        ("NOTIFY_SOCKET", socket.as_str()),
         ("WATCHDOG_USEC", "300000"),
     ];
     let mut exporter = Exporter::with_environment(&variables, &config(&server, "")).await;

@@ -193,7 +193,7 @@ async fn deeds(server: &Server) {
 
 /// Moves the frozen clock to where no transfer is about to be overdue or
 /// expiring: the exporter knows the server's date to some seconds only.
-async fn quiet(server: &Server) -> Value {
+pub async fn quiet(server: &Server) -> Value {
     const DAY: i64 = 86_400;
     for _ in 0..20 {
         let truth = server.truth().await;
@@ -218,7 +218,7 @@ async fn quiet(server: &Server) -> Value {
 }
 
 /// Waits until `/metrics` shows the truth, and that it goes on to do so.
-async fn settle(server: &Server, exporter: &Exporter, watch: &Watch) -> Value {
+pub async fn settle(server: &Server, exporter: &Exporter, watch: &Watch) -> Value {
     // A token that is due is renewed first; then the truth stands still.
     exporter.polls(1.0).await;
     let truth = server.truth().await;

@@ -21,23 +21,42 @@ use super::{
     problem::Problem,
     values,
 };
-use crate::model::Discover;
+use crate::{
+    files::{self, Content},
+    model::Discover,
+};
 
-/// Where relative files are looked for, and where it is noted what was read and
-/// what is odd.
+/// Where systemd puts what `LoadCredential=` names. The directory is known by
+/// this variable alone, for it bears the name of the unit.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where files are looked for, and where it is noted what was read and what is
+/// odd.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings {
+    /// Of relative files.
     directory: PathBuf,
+    /// Of files below `${CREDENTIALS_DIRECTORY}`.
+    credentials: Option<PathBuf>,
     inputs: Inputs,
     warnings: Problems,
 }
 
 impl Surroundings {
-    /// A file that is about to be read.
-    fn file(&self, text: &str) -> PathBuf {
-        let path = self.directory.join(text);
+    /// Reads the file that a key names; otherwise what could not be read, and
+    /// why not.
+    fn read(&self, name: &str) -> Result<Content, (String, String)> {
+        let credential = name.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        let path = match (credential, &self.credentials) {
+            (None, _) => self.directory.join(name),
+            (Some(credential), Some(directory)) => directory.join(credential),
+            (Some(_), None) => {
+                let why = format!("the environment has no {CREDENTIALS_DIRECTORY}");
+                return Err((name.to_owned(), why));
+            }
+        };
         self.inputs.note(&path);
-        path
+        files::read(&path).map_err(|error| (path.display().to_string(), error.to_string()))
     }
 
     fn warn(&self, place: &Place, wrong: &str, remedy: &str) {
@@ -54,6 +73,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Config, Findings> {
     let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
         directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+        credentials: std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from),
         ..Surroundings::default()
     };
     let (state_place, state_directory) = state(&mut root, &around);

@@ -2,15 +2,10 @@
 //!
 //! **Invariants.** The value of a secret is in no problem.
 
-use std::path::Path;
-
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Surroundings, Table};
-use crate::{
-    config::{document::Place, values},
-    files,
-};
+use crate::config::{document::Place, values};
 
 /// Bits of a file's mode that let others read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -132,23 +127,21 @@ fn from_file(
     (place, name): (Place, &str),
     (keys, check): (Keys, Check),
 ) -> Given {
-    let path = around.file(name);
-    match read(&path) {
+    match read(around, name) {
         Ok((secret, mode)) => {
             if mode & READABLE_BY_OTHERS != 0 {
                 let wrong = "everybody on the machine can read the file";
                 around.warn(&place, wrong, "run chmod o-r on it");
             }
             judged(table, &place, (secret, check), |wrong| {
-                format!("{}: {wrong}", path.display())
+                format!("{name}: {wrong}")
             })
         }
-        Err(error) => {
+        Err((path, error)) => {
             // Whoever wrote the secret in place of the file's name must not
             // find it in a log.
             let is_the_secret = check(name).is_ok();
-            let shown = (!is_the_secret).then(|| path.display().to_string());
-            let shown = shown.as_deref().unwrap_or("the file");
+            let shown = if is_the_secret { "the file" } else { &path };
             let wrong = format!("{shown} cannot be read ({error})");
             table.problems.add(place.problem(wrong, keys.remedy));
             Given::Wrong
@@ -156,8 +149,9 @@ fn from_file(
     }
 }
 
-fn read(path: &Path) -> Result<(SecretString, u32), String> {
-    let content = files::read(path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(content.bytes).map_err(|_| "it is not text")?;
+fn read(around: &Surroundings, name: &str) -> Result<(SecretString, u32), (String, String)> {
+    let content = around.read(name)?;
+    let text = String::from_utf8(content.bytes);
+    let text = text.map_err(|_| (name.to_owned(), "it is not text".to_owned()))?;
     Ok((SecretString::from(text.trim_end()), content.mode))
 }

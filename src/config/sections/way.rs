@@ -10,10 +10,7 @@ use super::{
     Surroundings, Table,
     secret::{self, Given},
 };
-use crate::{
-    config::{Proxy, Way},
-    files,
-};
+use crate::config::{Proxy, Way};
 
 /// The keys of a server that say how connections to it are made.
 pub(super) fn read(table: &mut Table<'_>, around: &Surroundings) -> Way {
@@ -31,11 +28,10 @@ fn certificates(
     key: &'static str,
 ) -> Option<Vec<u8>> {
     let (place, name) = table.text(key)?;
-    let path = around.file(&name);
-    let wrong = match files::read(&path) {
+    let wrong = match around.read(&name) {
         Ok(file) if holds_certificates(&file.bytes) => return Some(file.bytes),
-        Ok(_) => format!("{} holds no certificate", path.display()),
-        Err(error) => format!("{} cannot be read ({error})", path.display()),
+        Ok(_) => format!("{name} holds no certificate"),
+        Err((path, error)) => format!("{path} cannot be read ({error})"),
     };
     let remedy = "name a file of certificates in PEM";
     table.problems.add(place.problem(wrong, remedy));

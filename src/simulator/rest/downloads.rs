@@ -11,16 +11,17 @@ use serde_json::{Value, json};
 
 use super::{
     call::{check_versions, client_id},
+    query,
     refusal::{
-        DELETED_NOW, INTERNAL, LOCKED, NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_PASSWORD, WRONG_PATH,
-        WRONG_VALUE,
+        DELETED_NOW, INTERNAL, LOCKED, NO_EID, NO_ENDPOINT, NO_ENTITY, NO_QUICK, Refusal,
+        WRONG_PASSWORD, WRONG_PATH,
     },
 };
 use crate::simulator::{
     archive::{self, Entry, Head},
     asked::Asked,
     guard::Verdict,
-    letter::{Content, PasswordMode, SimFile},
+    letter::{Content, PasswordMode, Security, SimFile},
     reply::Reply,
     scan,
     transfer::{Happening, SimTransfer, Stage, Way},
@@ -38,7 +39,7 @@ const ID: usize = 10;
 const MOST_MADE_UP: u64 = 256 * 1024 * 1024;
 
 /// Attachments up to so many megabytes are in the mail itself.
-const THRESHOLD: u64 = 10;
+const THRESHOLD: u32 = 10;
 
 /// What an open transfer is to its recipient: position of the transfer, and of
 /// the recipient in it.
@@ -78,6 +79,11 @@ fn open(world: &mut World, asked: &Asked, id: &str) -> Result<Open, Refusal> {
     let now = world.now();
     if transfer.stage != Stage::Active || transfer.expires_at <= now {
         return Err(NO_ENTITY);
+    }
+    match transfer.letter.security {
+        Security::OneTimePassword => {}
+        Security::Quick => return Err(NO_QUICK),
+        Security::Eid => return Err(NO_EID),
     }
     if world.guard.is_locked(id, now) {
         return Err(LOCKED);
@@ -180,15 +186,17 @@ fn one(world: &mut World, open: Open, id: &str) -> Result<Reply, Refusal> {
 }
 
 fn zip(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
+    let with_sums = query::switch(asked, "include-checksum-file")?;
+    let includes = query::switch(asked, "is-customized-files-ids-include")?;
     let files: Vec<_> = kept(world, open)?
         .into_iter()
-        .filter(|(_, file)| is_wanted(asked, file))
+        .filter(|(_, file)| is_wanted(asked, file, includes.unwrap_or(true)))
         .collect();
     let mut contents = Vec::new();
     for (_, file) in &files {
         contents.push((file.name.as_str(), content(file)?));
     }
-    if asked.query("include-checksum-file").as_deref() == Some("true") {
+    if with_sums == Some(true) {
         let sums = csv(files.iter().map(|(_, file)| *file))?.into_bytes();
         contents.push(("checksums.csv", Cow::Owned(sums)));
     }
@@ -200,21 +208,16 @@ fn zip(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
 }
 
 /// Whether `customized-files-ids` leaves the file in.
-fn is_wanted(asked: &Asked, file: &SimFile) -> bool {
+fn is_wanted(asked: &Asked, file: &SimFile, includes: bool) -> bool {
     let Some(ids) = asked.query("customized-files-ids") else {
         return true;
     };
-    let is_named = ids.split(',').any(|id| id.trim() == file.id);
-    let includes = asked.query("is-customized-files-ids-include");
-    is_named == (includes.as_deref() != Some("false"))
+    ids.split(',').any(|id| id.trim() == file.id) == includes
 }
 
 fn eml(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
-    let threshold = match asked.query("threshold") {
-        None => THRESHOLD,
-        Some(text) => text.parse().map_err(|_| WRONG_VALUE)?,
-    };
-    let most = threshold.saturating_mul(1024 * 1024);
+    let threshold = query::number(asked, "threshold", 0)?.unwrap_or(THRESHOLD);
+    let most = u64::from(threshold).saturating_mul(1024 * 1024);
     let files = kept(world, open)?;
     let (inside, beside): (Vec<_>, Vec<_>) = files.iter().partition(|(_, file)| file.size <= most);
     let mut contents = Vec::new();

@@ -13,7 +13,7 @@ use super::{
     refusal::{AGAINST_RULES, MISSING_PARAMETER, NO_ENTITY, Refusal, WRONG_VALUE},
 };
 use crate::simulator::{
-    asked::Asked,
+    asked::{Asked, Object},
     letter::{Letter, PasswordMode, Switch},
     mailbox::Kind,
     names, post,
@@ -28,10 +28,10 @@ use crate::simulator::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Patch {
-    sender: Option<Sender>,
+    sender: Option<Object<Sender>>,
     expiration_date: Option<String>,
-    security_mode: Option<SecurityMode>,
-    notification_message: Option<Message>,
+    security_mode: Option<Object<SecurityMode>>,
+    notification_message: Option<Object<Message>>,
     sender_language: Option<String>,
     recipient_language: Option<String>,
     classification_id: Option<String>,
@@ -48,7 +48,7 @@ struct Sender {
 #[derive(Debug, Deserialize)]
 struct SecurityMode {
     name: Option<String>,
-    config: Option<SecurityConfig>,
+    config: Option<Object<SecurityConfig>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,8 +68,8 @@ struct Message {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Revocation {
-    status: Option<WantedStatus>,
-    revocation_options: Option<Options>,
+    status: Option<Object<WantedStatus>>,
+    revocation_options: Option<Object<Options>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,7 +104,7 @@ pub(super) fn apply(
             return Err(AGAINST_RULES);
         }
     }
-    if let Some(mode) = &patch.security_mode {
+    if let Some(Object(mode)) = &patch.security_mode {
         secure(world, &mut letter, mode)?;
     }
     write(&mut letter, patch)?;
@@ -152,7 +152,7 @@ fn secure(world: &mut World, letter: &mut Letter, wanted: &SecurityMode) -> Resu
     {
         return Err(WRONG_VALUE);
     }
-    let Some(config) = &wanted.config else {
+    let Some(Object(config)) = &wanted.config else {
         return Ok(());
     };
     let told = config
@@ -185,11 +185,11 @@ fn secure(world: &mut World, letter: &mut Letter, wanted: &SecurityMode) -> Resu
 }
 
 fn write(letter: &mut Letter, patch: Patch) -> Result<(), Refusal> {
-    if let Some(Sender { name, phone }) = patch.sender {
+    if let Some(Object(Sender { name, phone })) = patch.sender {
         put(&mut letter.sender_name, name);
         put(&mut letter.sender_phone, phone);
     }
-    if let Some(Message { subject, body }) = patch.notification_message {
+    if let Some(Object(Message { subject, body })) = patch.notification_message {
         letter.subject = subject.or(letter.subject.take());
         letter.body = body.or(letter.body.take());
     }
@@ -219,7 +219,7 @@ pub(super) fn revoke(
     id: &str,
 ) -> Result<Reply, Refusal> {
     let body: Revocation = asked.object().ok_or(WRONG_VALUE)?;
-    let status = body.status.ok_or(MISSING_PARAMETER)?;
+    let Object(status) = body.status.ok_or(MISSING_PARAMETER)?;
     let state = status.state.ok_or(MISSING_PARAMETER)?;
     if !state.eq_ignore_ascii_case(Stage::DeletedByRevocation.word()) {
         return Err(WRONG_VALUE);
@@ -240,7 +240,7 @@ pub(super) fn revoke(
             now,
         )
         .map_err(|_| AGAINST_RULES)?;
-    let options = body.revocation_options.unwrap_or_default();
+    let Object(options) = body.revocation_options.unwrap_or_default();
     if options.notify_sender != Some(false) {
         post::to_sender(world, position, Kind::Revocation, now);
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     call::Caller,
     fields::{Fields, Unwanted},
+    query,
     refusal::{NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_TOKEN, WRONG_VALUE},
 };
 use crate::simulator::{
@@ -141,13 +142,12 @@ impl Wish {
         let paging = Paging::of(world, asked)?;
         let World { quirks, dice, .. } = world;
         let with_processing = quirks.shows(Quirk::ActiveIncludesProcessing, dice);
-        let part = match (asked.query("active").as_deref(), with_processing) {
+        let part = match (query::switch(asked, "active")?, with_processing) {
             (None, _) => Part::All,
-            (Some("true"), false) => Part::Active,
-            (Some("true"), true) => Part::Living,
-            (Some("false"), false) => Part::Inactive,
-            (Some("false"), true) => Part::Ended,
-            (Some(_), _) => return Err(WRONG_VALUE),
+            (Some(true), false) => Part::Active,
+            (Some(true), true) => Part::Living,
+            (Some(false), false) => Part::Inactive,
+            (Some(false), true) => Part::Ended,
         };
         let fields = match asked.query("fields") {
             None => Fields::of_default(),
@@ -185,12 +185,9 @@ struct Paging {
 
 impl Paging {
     fn of(world: &mut World, asked: &Asked) -> Result<Self, Refusal> {
-        let number = |name, default| match asked.query(name) {
-            None => Ok(default),
-            Some(text) => {
-                let number = text.parse::<usize>().ok();
-                number.filter(|number| *number > 0).ok_or(WRONG_VALUE)
-            }
+        let number = |name, default| {
+            let number = query::number(asked, name, 1)?.unwrap_or(default);
+            usize::try_from(number).map_err(|_| WRONG_VALUE)
         };
         let (page, mut size) = (number("page", 1)?, number("page-size", 10)?);
         if size > LARGEST_PAGE {

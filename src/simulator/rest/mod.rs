@@ -11,6 +11,7 @@ mod fields;
 mod lists;
 mod password;
 mod products;
+mod query;
 mod refusal;
 mod sessions;
 mod verification;

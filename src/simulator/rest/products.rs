@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{PRODUCT_KEYS, check_versions, client_id},
+    query,
     refusal::{
         LOGGING_IS_OFF, MISSING_PARAMETER, NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_PACK, WRONG_PATH,
         WRONG_VALUE,
@@ -71,18 +72,20 @@ pub(super) fn logs(world: &mut World, asked: &Asked) -> Result<Reply, Refusal> {
     if !world.policy.remote_logging {
         return Err(LOGGING_IS_OFF);
     }
+    if asked.body.is_empty() {
+        return Err(MISSING_PARAMETER);
+    }
     let body: Value = asked.json().map_err(|_| WRONG_VALUE)?;
-    if !body.is_array() && !body.is_object() {
+    let one = || std::slice::from_ref(&body);
+    let entries = body.as_array().map_or_else(one, Vec::as_slice);
+    if !entries.iter().all(Value::is_object) {
         return Err(WRONG_VALUE);
     }
     Ok(Reply::empty(201))
 }
 
 fn packs(asked: &Asked, key: &str) -> Result<Value, Refusal> {
-    let major = match asked.query("major-version") {
-        None => None,
-        Some(text) => Some(text.parse::<u32>().map_err(|_| WRONG_VALUE)?),
-    };
+    let major = query::number(asked, "major-version", 0)?;
     let fitting = PACKS
         .iter()
         .filter(|pack| major.is_none_or(|major| pack.2 == major));

@@ -6,7 +6,7 @@
 
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use super::{
     call::{Caller, is_address, token_of},
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::simulator::{
     answers::{Frame, Viewer},
-    asked::Asked,
-    letter::{Content, Kind},
+    asked::{Asked, Object},
+    letter::{Content, Kind, SimFile},
     quirk::Quirk,
     reply::Reply,
     session::{self, Opening, Session},
@@ -29,8 +29,8 @@ use crate::simulator::{
 /// The body of the call that creates a session; other members are ignored.
 #[derive(Debug, Deserialize)]
 struct NewSession {
-    sender: Option<NewSender>,
-    recipients: Option<NewRecipients>,
+    sender: Option<Object<NewSender>>,
+    recipients: Option<Object<NewRecipients>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,9 +41,9 @@ struct NewSender {
 
 #[derive(Debug, Deserialize)]
 struct NewRecipients {
-    to: Option<Vec<NewRecipient>>,
-    cc: Option<Vec<NewRecipient>>,
-    bcc: Option<Vec<NewRecipient>>,
+    to: Option<Vec<Object<NewRecipient>>>,
+    cc: Option<Vec<Object<NewRecipient>>>,
+    bcc: Option<Vec<Object<NewRecipient>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,7 +56,7 @@ struct NewRecipient {
 #[serde(rename_all = "camelCase")]
 struct NewFile {
     file_name: Option<String>,
-    size: Option<u64>,
+    size: Option<Number>,
     checksum: Option<String>,
 }
 
@@ -100,19 +100,32 @@ fn of<'a>(
     caller: &Caller,
     id: &str,
 ) -> Result<&'a mut Session, Refusal> {
-    let sender = world.sender(&caller.address);
+    let (sender, now) = (world.sender(&caller.address), world.now());
     let session = world.sessions.find(id, sender).ok_or(NO_ENTITY)?;
     let token = token_of(asked).ok_or(WRONG_TOKEN)?;
     if !session.is_of(&token) {
         return Err(WRONG_TOKEN);
     }
+    session.touch(now);
     Ok(session)
+}
+
+/// The files of such a session, and the place of this one.
+fn file_of<'a>(
+    world: &'a mut World,
+    asked: &Asked,
+    caller: &Caller,
+    (id, file): (&str, &str),
+) -> Result<(&'a mut Vec<SimFile>, usize), Refusal> {
+    let files = &mut of(world, asked, caller, id)?.transfer.files;
+    let place = files.iter().position(|known| known.id == file);
+    Ok((files, place.ok_or(NO_ENTITY)?))
 }
 
 fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Refusal> {
     let body: NewSession = asked.object().ok_or(WRONG_VALUE)?;
-    let sender = body.sender.ok_or(MISSING_PARAMETER)?;
-    let recipients = body.recipients.ok_or(MISSING_PARAMETER)?;
+    let Object(sender) = body.sender.ok_or(MISSING_PARAMETER)?;
+    let Object(recipients) = body.recipients.ok_or(MISSING_PARAMETER)?;
     let recipients = [
         (Kind::To, recipients.to),
         (Kind::Cc, recipients.cc),
@@ -120,7 +133,7 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
     ];
     let recipients = recipients.into_iter().flat_map(|(kind, given)| {
         let given = given.unwrap_or_default().into_iter();
-        given.map(move |recipient| (kind, recipient.mail))
+        given.map(move |Object(recipient)| (kind, recipient.mail))
     });
     let recipients: Vec<_> = recipients.collect();
     if recipients.is_empty() || !recipients.iter().all(|(_, mail)| is_address(mail)) {
@@ -135,6 +148,9 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
     {
         return Err(RECIPIENT_DENIED);
     }
+    if world.sessions.count() >= world.policy.max_sessions {
+        return Err(too_many(world));
+    }
     let opening = Opening {
         address: caller.address.clone(),
         token: token_of(asked).unwrap_or_default(),
@@ -145,6 +161,14 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
     let id = session::open(world, opening);
     let place = format!("/api/users/{}/transfer-sessions/{id}", caller.address);
     Ok(created(world, asked, &place))
+}
+
+/// The refusal while too many sessions are open: until the first is dropped.
+fn too_many(world: &mut World) -> Refusal {
+    let (term, now) = (world.policy.session_term(), world.now());
+    let next = world.sessions.end_idle(term, now).unwrap_or(now);
+    let wait = next.duration_since(now).as_secs();
+    Refusal::throttled(u64::try_from(wait).unwrap_or_default().max(1))
 }
 
 fn read(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Reply, Refusal> {
@@ -164,6 +188,7 @@ fn add(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Re
     let file: NewFile = asked.object().ok_or(WRONG_VALUE)?;
     let name = file.file_name.ok_or(MISSING_PARAMETER)?;
     let size = file.size.ok_or(MISSING_PARAMETER)?;
+    let size = bytes(&size).ok_or(WRONG_VALUE)?;
     let checksum = file.checksum.filter(|checksum| !checksum.is_empty());
     let new = session::new_file(world, name, size, checksum);
     let session = of(world, asked, caller, id)?;
@@ -187,15 +212,21 @@ fn add(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Re
     Ok(reply)
 }
 
+/// A size of 63 bits, which JSON may write as `3.0`, too.
+fn bytes(size: &Number) -> Option<u64> {
+    let whole = size.as_f64().filter(|size| size.fract() == 0.0)?;
+    let size = size.as_i64().or_else(|| format!("{whole:.0}").parse().ok());
+    u64::try_from(size?).ok()
+}
+
 fn upload(
     world: &mut World,
     asked: &Asked,
     caller: &Caller,
     (id, file): (&str, &str),
 ) -> Result<Reply, Refusal> {
-    let files = &mut of(world, asked, caller, id)?.transfer.files;
-    let file = files.iter_mut().find(|known| known.id == file);
-    let file = file.ok_or(NO_ENTITY)?;
+    let (files, place) = file_of(world, asked, caller, (id, file))?;
+    let file = files.get_mut(place).ok_or(NO_ENTITY)?;
     if u64::try_from(asked.body.len()) != Ok(file.size) {
         return Err(WRONG_VALUE);
     }
@@ -209,9 +240,8 @@ fn remove(
     caller: &Caller,
     (id, file): (&str, &str),
 ) -> Result<Reply, Refusal> {
-    let files = &mut of(world, asked, caller, id)?.transfer.files;
-    let place = files.iter().position(|known| known.id == file);
-    files.remove(place.ok_or(NO_ENTITY)?);
+    let (files, place) = file_of(world, asked, caller, (id, file))?;
+    files.remove(place);
     Ok(Reply::empty(204))
 }
 

@@ -53,10 +53,9 @@ fn causes(status: &Status) -> BTreeMap<(&str, &'static str), Vec<&str>> {
     causes
 }
 
-/// What a human has to do for a sender that works still.
+/// What a human has to do for this sender alone.
 fn remedy(sender: &SenderStatus) -> Option<(&SenderStatus, &str)> {
-    let remedy = sender.remedy.as_deref()?;
-    sender.failure.is_none().then_some((sender, remedy))
+    Some((sender, sender.remedy.as_deref()?))
 }
 
 fn write_cause(html: &mut String, reason: &str, server: &str, senders: &[&str]) -> fmt::Result {
