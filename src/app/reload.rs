@@ -126,7 +126,9 @@ impl Reloader {
         first: Option<Wish>,
     ) -> anyhow::Result<()> {
         let mut waiting: Vec<_> = first.into_iter().collect();
-        while let Some(wish) = wishes.try_recv().ok().filter(|_| waiting.len() < WISHES) {
+        while waiting.len() < WISHES
+            && let Ok(wish) = wishes.try_recv()
+        {
             waiting.push(wish);
         }
         lifecycle::tell_reloading();

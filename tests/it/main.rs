@@ -36,6 +36,7 @@ mod process;
 mod properties;
 mod quirks;
 mod receive;
+mod reload;
 mod restart;
 mod rig;
 mod send;
