@@ -111,6 +111,9 @@ impl Supervisor {
                         self.stop.cancel();
                     }
                 }
+                () = hung_up(&mut self.hangups) => {
+                    tracing::warn!("there is no configuration that could be loaded again");
+                }
                 () = &mut overdue => {
                     tracing::error!(running = self.running(), "aborted: tasks did not stop in time");
                     return ExitCode::from(CRASHED);
@@ -185,6 +188,14 @@ pub fn tell_status(line: &str) {
 fn tell_manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "the service manager could not be told");
+    }
+}
+
+/// Waits for the next SIGHUP; for ever, if somebody else does.
+pub async fn hung_up(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => drop(hangups.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -103,7 +103,7 @@ impl Reloader {
             } = &mut occasions;
             loop {
                 tokio::select! {
-                    () = hung_up(hangups) => self.reload(wishes, None).await?,
+                    () = lifecycle::hung_up(hangups) => self.reload(wishes, None).await?,
                     Some(wish) = wishes.recv() => self.reload(wishes, Some(wish)).await?,
                     Ok(()) = names.changed() => {
                         let names = names.borrow_and_update().clone();
@@ -263,12 +263,4 @@ fn tell(config: &Config) {
     let senders = config.servers.iter().map(|server| server.senders.len());
     let senders: usize = senders.sum();
     tracing::info!(%file, servers, senders, "the configuration was loaded again");
-}
-
-/// Waits for the next SIGHUP, or for ever.
-async fn hung_up(hangups: &mut Option<Signal>) {
-    match hangups {
-        Some(hangups) => drop(hangups.recv().await),
-        None => std::future::pending().await,
-    }
 }

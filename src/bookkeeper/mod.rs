@@ -107,8 +107,9 @@ pub async fn run(
             Some(change) = changes.recv() => {
                 // What was told before it is taken in before it.
                 for _ in 0..inbox.len() {
-                    let told = inbox.try_recv().ok();
-                    told.into_iter().for_each(|told| press.take_in(&mut ledger, told));
+                    if let Ok(told) = inbox.try_recv() {
+                        press.take_in(&mut ledger, told);
+                    }
                 }
                 ledger.watch(change.watched, press.clock.now());
                 press.settings = change.shown;

@@ -39,6 +39,10 @@ pub(super) struct Cli {
     pub(super) log: LogArgs,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag, and any may come with any other"
+)]
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The configuration file

@@ -137,7 +137,7 @@ impl Client {
                 listing.enlarge(LARGEST_PAGE);
             }
             Err(error) if error.reason() == Reason::TooLarge => {
-                self.link.page_sizes.give_up(sender)
+                self.link.page_sizes.give_up(sender);
             }
             _ => {}
         }

@@ -168,3 +168,95 @@ impl Nonsense {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cryptshare::{Client, SenderSettings},
+        model::SenderId,
+    };
+
+    fn settings() -> Settings {
+        Settings {
+            server: "prod".to_owned(),
+            url: "https://transfer.example.com".parse().unwrap(),
+            client_id: "x".repeat(50).into(),
+            way: Way::default(),
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            max_response_bytes: 1024,
+            token_directory: None,
+            senders: Vec::new(),
+        }
+    }
+
+    fn budget() -> Budget {
+        Budget::new(4, 10)
+    }
+
+    /// Whether a client by these settings shares the link of the one before.
+    fn shares(change: impl FnOnce(&mut Settings), budget_after: Budget) -> bool {
+        let telemetry = Telemetry::new().unwrap();
+        let before = settings();
+        let client = Client::new(&before, budget(), Clock::System, telemetry).unwrap();
+        let mut after = before;
+        change(&mut after);
+        let next = client.follow(&after, budget_after).unwrap();
+        next.shares_link(&client)
+    }
+
+    #[test]
+    fn the_link_is_the_same_until_something_is_said_of_it() {
+        let ada = SenderSettings {
+            id: SenderId::new("prod", "ada@example.com"),
+            label: "ada".to_owned(),
+            address: "ada@example.com".to_owned(),
+            language: "en".to_owned(),
+        };
+        assert!(shares(|_| {}, budget()));
+        assert!(shares(|s| s.senders.push(ada), budget()));
+        assert!(!shares(|_| {}, Budget::new(5, 10)));
+        assert!(!shares(|_| {}, Budget::new(4, 11)));
+        let elsewhere = "https://other.example.com".parse().unwrap();
+        assert!(!shares(|s| s.url = elsewhere, budget()));
+        assert!(!shares(|s| s.client_id = "y".repeat(50).into(), budget()));
+        let other = Duration::from_secs(6);
+        assert!(!shares(|s| s.connect_timeout = other, budget()));
+        assert!(!shares(|s| s.read_timeout = other, budget()));
+        assert!(!shares(|s| s.request_timeout = other, budget()));
+        assert!(!shares(|s| s.max_response_bytes = 2048, budget()));
+        assert!(!shares(|s| s.way.proxy = Proxy::Environment, budget()));
+        assert!(!shares(|s| s.way.insecure_skip_verify = true, budget()));
+    }
+
+    #[test]
+    fn two_ways_are_the_same_if_all_of_their_parts_are() {
+        let proxied = |url: &str| Way {
+            proxy: Proxy::Url(url.into()),
+            ..Way::default()
+        };
+        let identified = |pem: &str| Way {
+            identity_pem: Some(pem.into()),
+            ..Way::default()
+        };
+        let trusting = Way {
+            ca_pem: Some(vec![1]),
+            ..Way::default()
+        };
+        let ways = [
+            Way::default(),
+            proxied("http://one"),
+            proxied("http://two"),
+            identified("one"),
+            identified("two"),
+            trusting,
+        ];
+        for (n, one) in ways.iter().enumerate() {
+            for (m, other) in ways.iter().enumerate() {
+                assert_eq!(is_same_way(one, other), n == m, "{n} {m}");
+            }
+        }
+    }
+}

@@ -152,7 +152,10 @@ impl Ledger {
     /// more is watched than before begins with a baseline of its own.
     pub fn watch(&mut self, settings: Settings, at: Timestamp) {
         self.causes = settings.causes;
-        self.recipients = settings.recipients;
+        let before = std::mem::replace(&mut self.recipients, settings.recipients);
+        for book in self.books.values_mut() {
+            book.keep_labels(|label| self.recipients.may_have_made(label, &before));
+        }
         let watched: BTreeMap<_, _> = settings.senders.into_iter().collect();
         for (_, book) in self
             .books

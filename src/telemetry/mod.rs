@@ -16,6 +16,7 @@ use std::{
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
+    proto::MetricFamily,
 };
 
 pub use families::*;
@@ -323,7 +324,8 @@ fn keep_children<B: MetricVecBuilder>(
     family: &MetricVec<B>,
     is_kept: impl Fn(&HashMap<&str, &str>) -> bool,
 ) {
-    for child in family.collect().iter().flat_map(|f| f.get_metric()) {
+    let families = family.collect();
+    for child in families.iter().flat_map(MetricFamily::get_metric) {
         let labels = child.get_label().iter();
         let labels: HashMap<_, _> = labels.map(|pair| (pair.name(), pair.value())).collect();
         if !is_kept(&labels) {
@@ -362,7 +364,7 @@ mod tests {
         let gathered = telemetry.registry().gather();
         let names: Vec<_> = gathered
             .iter()
-            .map(prometheus::proto::MetricFamily::name)
+            .map(MetricFamily::name)
             .collect();
         assert!(names.contains(&POLLS.name), "{names:?}");
         assert!(names.contains(&BUILD_INFO.name), "{names:?}");

@@ -285,7 +285,7 @@ async fn all_who_wish_at_once_are_answered() {
     for _ in 0..200 {
         let url = format!("{}/-/reload", exporter.url);
         wishes.spawn(async move {
-            let request = reqwest::Client::new().post(url);
+            let request = reqwest::Client::builder().build().unwrap().post(url);
             request.send().await.unwrap().status().as_u16()
         });
     }

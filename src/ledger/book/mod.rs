@@ -4,6 +4,7 @@
 //! listing it, so that what returns is recognized.
 
 mod baseline;
+mod labels;
 mod persist;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

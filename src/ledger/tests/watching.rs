@@ -8,7 +8,7 @@ use super::{
     server::{Deed, EACH, Server, Tells, observed, sender, settings},
 };
 use crate::{
-    ledger::{Ledger, Settings},
+    ledger::{Ledger, RecipientLabels, Settings},
     model::{Discover, Finding, Method, Round, Scope, State, TrackingId, Verification},
 };
 
@@ -87,4 +87,37 @@ fn a_listing_that_began_under_another_scope_takes_no_baseline() {
     list(&mut ledger, &server, at(3));
     ledger.apply(observed(server.reading(&id("old"), Tells::All), at(3)));
     assert_eq!(counted(&mut ledger), 0);
+}
+
+#[test]
+fn addresses_leave_as_soon_as_the_configuration_asks_for_none() {
+    let with = |recipients: &RecipientLabels| Settings {
+        recipients: recipients.clone(),
+        ..settings()
+    };
+    let (plain, off) = (RecipientLabels::Plain, RecipientLabels::Off);
+    let mut ledger = Ledger::new(with(&plain), at(0));
+    let mut server = Server::default();
+    send(&mut server, "a", State::Active);
+    list(&mut ledger, &server, at(0));
+    let mut reading = server.reading(&id("a"), Tells::All);
+    if let Finding::Inspected(told) = &mut reading {
+        for recipient in told.recipients.iter_mut().flatten() {
+            recipient.mail = Some("bob@example.org".into());
+        }
+    }
+    ledger.apply(observed(reading, at(1)));
+    let labels = |ledger: &Ledger| {
+        let book = ledger.book(&sender()).unwrap();
+        book.recipients(&id("a")).count()
+    };
+    assert!(labels(&ledger) > 0);
+    ledger.settle();
+    for (recipients, is_written) in [(&plain, false), (&off, true)] {
+        ledger.watch(with(recipients), at(2));
+        assert_eq!(!ledger.changes(false).transfers.is_empty(), is_written);
+    }
+    assert_eq!(labels(&ledger), 0);
+    ledger.watch(with(&plain), at(3));
+    assert_eq!(labels(&ledger), 0);
 }

@@ -97,8 +97,9 @@ impl<S: Source> Scheduler<S> {
                 Ok((id, _)) => aborted.remove(id),
                 Err(error) => aborted.remove(&error.id()),
             };
-            let done = unwind(ended)?.filter(|_| !is_aborted);
-            done.into_iter().for_each(|(_, done)| self.finish(done));
+            if let Some((_, done)) = unwind(ended)?.filter(|_| !is_aborted) {
+                self.finish(done);
+            }
         }
         Ok(())
     }

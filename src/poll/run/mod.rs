@@ -152,7 +152,9 @@ pub async fn run<S: Source>(
             () = stop.cancelled() => return Ok(()),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             Some(ended) = scheduler.rounds.join_next() => {
-                unwind(ended)?.into_iter().for_each(|done| scheduler.finish(done));
+                if let Some(done) = unwind(ended)? {
+                    scheduler.finish(done);
+                }
             }
             Some(change) = changes.recv() => {
                 scheduler.follow(change.settings).await?;
