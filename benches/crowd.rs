@@ -41,6 +41,7 @@ impl Crowd {
         crowd.observe(Finding::Listed {
             ids: Vec::new(),
             ended: at(),
+            scope: Scope::EVERYTHING,
         });
         let all = (0..count).map(|n| transfer(n, State::Active, 0));
         crowd.observe(Finding::Seen(all.collect()));

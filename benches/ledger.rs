@@ -21,8 +21,8 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use cryptshare_exporter::{
     ledger::{IfMissing, Ledger, Settings, Store, Watching},
     model::{
-        Discover, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope,
-        SenderId, State, TrackingId, Transfer,
+        File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope, SenderId,
+        State, TrackingId, Transfer,
     },
 };
 use jiff::{Timestamp, ToSpan};
@@ -40,10 +40,7 @@ fn at() -> Timestamp {
 
 fn settings() -> Settings {
     let watching = Watching {
-        scope: Scope {
-            discover: Discover::Everything,
-            max_age: None,
-        },
+        scope: Scope::EVERYTHING,
         ..Watching::default()
     };
     Settings {
@@ -125,8 +122,8 @@ fn commit(ledger: &mut Ledger, store: &mut Store) {
 /// A ledger that knows this many transfers, each read once.
 fn filled(directory: &Path, count: usize) -> (Ledger, Store) {
     let (mut ledger, mut store) = open(directory);
-    let (ids, ended) = (Vec::new(), at());
-    take_in(&mut ledger, Finding::Listed { ids, ended });
+    let (ids, ended, scope) = (Vec::new(), at(), Scope::EVERYTHING);
+    take_in(&mut ledger, Finding::Listed { ids, ended, scope });
     for n in 0..count {
         take_in(&mut ledger, Finding::Inspected(transfer(n)));
         if n % PAGE == 0 {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cryptshare_exporter::{
     cryptshare::answers,
     ledger::{Ledger, Settings, Watching},
-    model::{Discover, Finding, Observation, Scope, SenderId, TrackingId, Transfer},
+    model::{Finding, Observation, Scope, SenderId, TrackingId, Transfer},
     simulator::{Quirks, Scenario, Simulator},
 };
 use jiff::Timestamp;
@@ -193,10 +193,7 @@ pub(crate) fn sender() -> SenderId {
 /// of it is pending.
 pub(crate) fn ledger(body: &[u8]) -> Ledger {
     let watching = Watching {
-        scope: Scope {
-            discover: Discover::Everything,
-            max_age: None,
-        },
+        scope: Scope::EVERYTHING,
         named: BTreeMap::new(),
         keep_ended: Duration::from_hours(24),
     };
@@ -205,8 +202,8 @@ pub(crate) fn ledger(body: &[u8]) -> Ledger {
         ..Settings::default()
     };
     let mut ledger = Ledger::new(settings, at());
-    let (ids, ended) = (Vec::new(), at());
-    take_in(&mut ledger, Finding::Listed { ids, ended });
+    let (ids, ended, scope) = (Vec::new(), at(), Scope::EVERYTHING);
+    take_in(&mut ledger, Finding::Listed { ids, ended, scope });
     merge(&mut ledger, decode(body));
     ledger.settle();
     ledger

@@ -15,6 +15,7 @@ use tokio::{
 /// A shared limit; clones share it.
 #[derive(Debug, Clone)]
 pub struct Budget {
+    concurrency: usize,
     slots: Arc<Semaphore>,
     next: Arc<Mutex<Instant>>,
     spacing: Duration,
@@ -30,11 +31,18 @@ impl Budget {
     /// At most `concurrency` requests at a time, evenly spaced so that at most
     /// `per_second` start in any second. Zero is taken as one.
     pub fn new(concurrency: usize, per_second: u32) -> Self {
+        let concurrency = concurrency.max(1);
         Self {
-            slots: Arc::new(Semaphore::new(concurrency.max(1))),
+            concurrency,
+            slots: Arc::new(Semaphore::new(concurrency)),
             next: Arc::new(Mutex::new(Instant::now())),
             spacing: Duration::from_secs(1) / per_second.max(1),
         }
+    }
+
+    /// Whether both allow the same.
+    pub fn is_as_wide_as(&self, other: &Self) -> bool {
+        (self.concurrency, self.spacing) == (other.concurrency, other.spacing)
     }
 
     /// Waits until one more request may start.

@@ -38,12 +38,12 @@ pub struct Supervisor {
     stop: CancellationToken,
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    hangups: Option<Signal>,
 }
 
 impl Supervisor {
-    /// A supervisor without tasks that listens to signals from now on. SIGXFSZ
-    /// no longer kills: the write that a limit of file sizes forbids fails, as
+    /// A supervisor without tasks that listens to signals from now on. SIGHUP
+    /// no longer kills, and neither does SIGXFSZ: the write that a limit of file sizes forbids fails, as
     /// on a disk that is full.
     ///
     /// # Errors
@@ -57,13 +57,18 @@ impl Supervisor {
             stop: CancellationToken::new(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangups: Some(signal(SignalKind::hangup())?),
         })
     }
 
     /// Cancelled when the process is to stop.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// Every SIGHUP since the start, for the one who asks first.
+    pub const fn hangups(&mut self) -> Option<Signal> {
+        self.hangups.take()
     }
 
     /// Runs `task` under `name`.
@@ -79,13 +84,13 @@ impl Supervisor {
     /// Waits for the end of the process: 0 if it was asked for and everything
     /// stopped in time, else 1.
     pub async fn run(mut self) -> ExitCode {
-        tell_manager(NotifyState::Ready);
+        tell_ready();
         let mut crashed = false;
         let mut asked: Option<Instant> = None;
         let stop = self.stop.clone();
         let overdue = async move {
             stop.cancelled().await;
-            tell_manager(NotifyState::Stopping);
+            tell_manager(&[NotifyState::Stopping]);
             sleep(GRACE_PERIOD).await;
         };
         tokio::pin!(overdue);
@@ -106,8 +111,8 @@ impl Supervisor {
                         self.stop.cancel();
                     }
                 }
-                _ = self.hangup.recv() => {
-                    tracing::warn!("the configuration is read at the start only; restart to change it");
+                () = hung_up(&mut self.hangups) => {
+                    tracing::warn!("there is no configuration that could be loaded again");
                 }
                 () = &mut overdue => {
                     tracing::error!(running = self.running(), "aborted: tasks did not stop in time");
@@ -151,7 +156,7 @@ pub fn watchdog() -> Option<Duration> {
 
 /// Gives the service manager a sign of life.
 pub fn feed_watchdog() {
-    tell_manager(NotifyState::Watchdog);
+    tell_manager(&[NotifyState::Watchdog]);
 }
 
 /// Whether there is a service manager to be told of things.
@@ -159,15 +164,38 @@ pub fn has_manager() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
+/// Tells the service manager that the configuration is being loaded again.
+pub fn tell_reloading() {
+    // systemd tells a reload from the ones before it by this time.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell_manager(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "there is no monotonic time"),
+    }
+}
+
+/// Tells the service manager that the configuration has been loaded, or that
+/// the last good one stays.
+pub fn tell_ready() {
+    tell_manager(&[NotifyState::Ready]);
+}
+
 /// Tells the service manager in one line how things are.
 pub fn tell_status(line: &str) {
-    tell_manager(NotifyState::Status(line));
+    tell_manager(&[NotifyState::Status(line)]);
 }
 
 /// Without `$NOTIFY_SOCKET` nobody listens, and that is no fault.
-fn tell_manager(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn tell_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "the service manager could not be told");
+    }
+}
+
+/// Waits for the next SIGHUP; for ever, if somebody else does.
+pub async fn hung_up(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => drop(hangups.recv().await),
+        None => std::future::pending().await,
     }
 }
 

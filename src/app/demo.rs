@@ -9,7 +9,7 @@ use std::{fmt::Write, net::SocketAddr, path::Path, process::ExitCode, sync::Arc}
 use anyhow::Context;
 use serde_json::json;
 
-use super::{bind, front::Front, in_runtime, refuse, say, start, url_of};
+use super::{Frame, bind, front::Front, in_runtime, refuse, say, start, url_of};
 use crate::{
     clock::Clock,
     config::Config,
@@ -123,8 +123,14 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
         let invitation = invitation(&url_of(&listeners), &simulator.base_url(), options.speed);
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        let outside = (Front::default(), listeners);
-        start(&mut tasks, &Arc::new(config), outside, "/metrics")?;
+        let frame = Frame {
+            front: Front::default(),
+            listeners,
+            telemetry_path: "/metrics",
+            hangups: None,
+            enable_lifecycle: false,
+        };
+        start(&mut tasks, Arc::new(config), frame)?;
         say(&invitation);
         let ended = tasks.run().await;
         state

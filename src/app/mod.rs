@@ -5,10 +5,12 @@
 //! asked before the whole configuration is good.
 
 mod demo;
+mod door;
 mod front;
 mod healthcheck;
 mod names;
 mod parts;
+mod reload;
 mod state;
 mod verify;
 
@@ -26,11 +28,16 @@ use rand::{
     SeedableRng,
     rngs::{StdRng, SysRng},
 };
-use tokio::sync::mpsc;
+use tokio::{
+    signal::unix::Signal,
+    sync::{mpsc, watch as newest},
+};
 use tokio_util::sync::CancellationToken;
 
+use door::{Door, Generation};
 use front::Front;
-use names::Door;
+use parts::{Clients, Maker};
+use reload::{Occasions, Reloader};
 
 pub use demo::{
     DemoOptions, Fault, NEWEST_MINOR, Quirks, SimulateOptions, demo, fault_explanation,
@@ -53,7 +60,7 @@ use crate::{
     process,
     status::Board,
     telemetry::Telemetry,
-    watch::{Names, Watch},
+    watch::{self, Names, Watch},
     web,
 };
 
@@ -85,6 +92,8 @@ pub struct RunOptions {
     pub listen: Listen,
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// Whether `/-/reload` does anything.
+    pub enable_lifecycle: bool,
     /// How to log.
     pub log: logging::Settings,
 }
@@ -122,13 +131,14 @@ pub fn run(options: &RunOptions) -> ExitCode {
                 passed.transpose()?.map_or(Ok(Vec::new()), Passed::listen)?
             }
         };
-        let config = Arc::new(config);
-        start(
-            &mut tasks,
-            &config,
-            (front, listeners),
-            &options.telemetry_path,
-        )?;
+        let frame = Frame {
+            front,
+            listeners,
+            telemetry_path: &options.telemetry_path,
+            hangups: tasks.hangups(),
+            enable_lifecycle: options.enable_lifecycle,
+        };
+        start(&mut tasks, Arc::new(config), frame)?;
         Ok(tasks.run().await)
     });
     ended.unwrap_or_else(|error| refuse(&error))
@@ -139,8 +149,11 @@ pub fn run(options: &RunOptions) -> ExitCode {
 /// # Errors
 /// If one could not, say because a certificate is not that of its key.
 pub fn rehearse(config: &Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::new().context("failed to register the own metrics")?;
-    parts::clients(config, Clock::System, &telemetry).map(drop)
+    let maker = Maker {
+        clock: Clock::System,
+        telemetry: Telemetry::new().context("failed to register the own metrics")?,
+    };
+    maker.clients(config, &Clients::new()).map(drop)
 }
 
 /// What the web configuration says in short, and what is odd about it.
@@ -191,54 +204,90 @@ fn announce(listeners: &[Listener]) {
     }
 }
 
+/// What a start is told beside the configuration.
+struct Frame<'a> {
+    front: Front,
+    listeners: Vec<Listener>,
+    telemetry_path: &'a str,
+    /// None where there is no file to load again.
+    hangups: Option<Signal>,
+    enable_lifecycle: bool,
+}
+
 /// Builds every part and hands it to the supervisor.
-fn start(
-    tasks: &mut Supervisor,
-    config: &Arc<Config>,
-    (front, listeners): (Front, Vec<Listener>),
-    telemetry_path: &str,
-) -> anyhow::Result<()> {
+fn start(tasks: &mut Supervisor, config: Arc<Config>, frame: Frame<'_>) -> anyhow::Result<()> {
     let clock = Clock::System;
     let telemetry = Telemetry::new().context("failed to register the own metrics")?;
     process::register(telemetry.registry(), clock.now())
         .context("failed to register the metrics of the process")?;
     let now = clock.now().duration_since(Timestamp::UNIX_EPOCH);
     telemetry.config_loaded(now.as_secs_f64());
-    let watch = Watch::at_start(names::settings(config));
-    let (ledger, store) = ledger(config, watch.names(), clock)?;
+    let watch = Watch::at_start(names::settings(&config));
+    let names = watch.names().clone();
+    let (ledger, store) = ledger(&config, &names, clock)?;
     let vault = Vault::new(store, telemetry.clone());
-    let sources = parts::clients(config, clock, &telemetry)?;
-    parts::announce(config, &telemetry);
+    let maker = Maker {
+        clock,
+        telemetry: telemetry.clone(),
+    };
+    let clients = maker.clients(&config, &Clients::new())?;
+    parts::announce(&config, &telemetry);
     let (out, inbox) = mpsc::channel(INBOX);
-    let view = parts::metrics(config, watch.names());
-    let (routes, outlets) = parts::outlets(telemetry_path, &telemetry);
-    let plan = parts::poll(config, watch.names(), &ledger);
-    let (door, changes, plans) = Door::new(Arc::clone(config), watch.names().clone());
+    let view = parts::metrics(&config, &names);
+    let (wish, wishes) = mpsc::channel(reload::WISHES);
+    let wish = Some(wish).filter(|_| frame.enable_lifecycle);
+    let (routes, outlets) = parts::outlets(frame.telemetry_path, &telemetry, wish);
+    let plan = parts::poll(&config, &clients, &names, parts::all_known(&ledger));
+    let generation = Generation {
+        config,
+        clients,
+        names,
+    };
+    let (door, (to_books, to_polls)) = Door::new(generation, telemetry.clone());
     let surroundings = poll::Surroundings {
         clock,
         rng: StdRng::try_from_rng(&mut SysRng).context("the system gives no random numbers")?,
         telemetry,
         pulse: pulse(),
-        plans,
+        changes: to_polls,
         out,
         stop: tasks.stop(),
     };
-    tasks.spawn("poll", poll::run(sources, plan, surroundings));
-    let inlets = (inbox, changes);
-    let books = bookkeeper::run((ledger, vault), view, inlets, outlets, clock);
+    tasks.spawn("poll", poll::run(plan, surroundings));
+    let books = bookkeeper::run((ledger, vault), view, (inbox, to_books), outlets, clock);
     tasks.spawn("bookkeeper", books);
-    names::spawn(tasks, (watch, door));
+    let hangups = frame.hangups;
+    spawn_changes(tasks, (watch, door, maker), (hangups, wishes));
     if lifecycle::has_manager() {
         let board = Arc::clone(&routes.board);
         tasks.spawn("status", tell_status(board, tasks.stop()));
     }
     // Nothing fails from here on: who reads these lines may ask.
-    announce(&listeners);
+    announce(&frame.listeners);
     routes.ready.store(true, Ordering::Release);
-    let (entrances, gate) = (front.entrances(listeners), front.gate());
+    let (entrances, gate) = (frame.front.entrances(frame.listeners), frame.front.gate());
     tasks.spawn("web", web::serve(entrances, routes, gate, tasks.stop()));
-    front.spawn(tasks);
+    frame.front.spawn(tasks);
     Ok(())
+}
+
+/// Runs what changes the others: the watch files, and the configuration when it
+/// is loaded again.
+fn spawn_changes(
+    tasks: &mut Supervisor,
+    (watch, door, maker): (Watch, Door, Maker),
+    (hangups, wishes): (Option<Signal>, mpsc::Receiver<web::Wish>),
+) {
+    let (out, names) = newest::channel(watch.names().clone());
+    let (to_watch, changes) = mpsc::channel(1);
+    tasks.spawn("watch files", watch::run(watch, changes, out, tasks.stop()));
+    let occasions = Occasions {
+        hangups,
+        wishes,
+        names,
+    };
+    let reloader = Reloader::new(door, to_watch, maker);
+    tasks.spawn("reload", reloader.run(occasions, tasks.stop()));
 }
 
 /// Tells the service manager how many senders are up, whenever that changes.
@@ -299,9 +348,14 @@ fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::R
     ended
 }
 
-/// Logs why a start failed, each problem on its line; the answer is the exit
-/// code for it.
+/// Logs why a start failed; the answer is the exit code for it.
 fn refuse(error: &anyhow::Error) -> ExitCode {
+    tell_problems(error, "could not start");
+    code_of(error)
+}
+
+/// Logs what is wrong, each problem on its line, and what comes of it.
+fn tell_problems(error: &anyhow::Error, outcome: &str) {
     let mut causes = error.chain();
     match causes.find_map(|cause| cause.downcast_ref()) {
         Some(config::Error::Wrong {
@@ -316,13 +370,12 @@ fn refuse(error: &anyhow::Error) -> ExitCode {
             for problem in problems {
                 tracing::error!(%file, %problem, "wrong configuration");
             }
-            tracing::error!(%file, problems = problems.len(), "could not start");
+            tracing::error!(%file, problems = problems.len(), "{outcome}");
         }
         Some(config::Error::Unreadable { .. }) | None => {
-            tracing::error!(error = format!("{error:#}"), "could not start");
+            tracing::error!(error = format!("{error:#}"), "{outcome}");
         }
     }
-    code_of(error)
 }
 
 /// Tells the error in full; the answer is the exit code for it.

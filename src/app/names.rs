@@ -1,23 +1,14 @@
-//! What is watched by name, on its way to the parts.
+//! What is watched by name: by the configuration, and by the watch files that it
+//! names.
 //!
-//! **Invariants.** The ledger hears of a change first, and the scheduler only
-//! when it has taken effect there: no reading of a new transfer comes before
-//! the ledger knows whether it counts. What is named no more may still be
-//! under way; the ledger leaves it alone.
+//! **Invariants.** Reads no file.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-
-use super::parts;
 use crate::{
-    bookkeeper,
     config::{Config, Server},
     ledger::Origin,
-    lifecycle::Supervisor,
-    poll::SenderPlan,
-    watch::{self, Entry, Named, Names, Watch},
+    watch::{self, Entry, Named, Names},
 };
 
 /// How often watch files are looked at without an event: a mount from another
@@ -28,94 +19,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// this time an application has written what it has to write.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Through which changes reach the ledger, the pages and the scheduler.
-pub(super) struct Door {
-    config: Arc<Config>,
-    names: Names,
-    books: mpsc::Sender<bookkeeper::Change>,
-    plans: mpsc::Sender<Vec<SenderPlan>>,
-}
-
-impl Door {
-    /// A door for what is named now, and where it leads to: the bookkeeper and
-    /// the scheduler.
-    pub(super) fn new(
-        config: Arc<Config>,
-        names: Names,
-    ) -> (
-        Self,
-        mpsc::Receiver<bookkeeper::Change>,
-        mpsc::Receiver<Vec<SenderPlan>>,
-    ) {
-        let (books, changes) = mpsc::channel(1);
-        let (plans, new_plans) = mpsc::channel(1);
-        let door = Self {
-            config,
-            names,
-            books,
-            plans,
-        };
-        (door, changes, new_plans)
-    }
-
-    /// Lets a change take effect everywhere. A part that has hung up is at its
-    /// end, and the process with it.
-    async fn pass(&mut self, names: Names) {
-        let (done, is_done) = oneshot::channel();
-        let change = bookkeeper::Change {
-            watched: parts::ledger(&self.config, &names),
-            shown: parts::metrics(&self.config, &names),
-            done,
-        };
-        drop(self.books.send(change).await);
-        if is_done.await.is_err() {
-            return;
-        }
-        let plans = parts::changed_plans(&self.config, (&self.names, &names));
-        self.names = names;
-        if !plans.is_empty() {
-            drop(self.plans.send(plans).await);
-        }
-    }
-}
-
-/// Runs what looks at watch files, if the configuration names any.
-pub(super) fn spawn(tasks: &mut Supervisor, (watch, door): (Watch, Door)) {
-    if door
-        .config
-        .servers
-        .iter()
-        .all(|server| server.watch_files.is_empty())
-    {
-        return;
-    }
-    let (out, names) = mpsc::channel(1);
-    tasks.spawn("watch files", watch::run(watch, out, tasks.stop()));
-    tasks.spawn("door", pass_all(door, names, tasks.stop()));
-}
-
-async fn pass_all(
-    mut door: Door,
-    mut names: mpsc::Receiver<Names>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let pass = async {
-        while let Some(names) = names.recv().await {
-            door.pass(names).await;
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = pass => {}
-    }
-    Ok(())
-}
-
 /// What the configuration and its watch files name.
 pub(super) fn settings(config: &Arc<Config>) -> watch::Settings {
     let source = |(number, server): (usize, &Server)| {
         let config = Arc::clone(config);
         watch::Source {
+            server: server.name.as_str().into(),
             patterns: server.watch_files.clone(),
             read: Arc::new(move |text| read(config.servers.get(number), text)),
         }

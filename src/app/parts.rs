@@ -2,10 +2,14 @@
 //!
 //! **Invariants.** No decision is made here but which value goes where.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
 
 use crate::{
     bookkeeper::Outlets,
@@ -21,34 +25,47 @@ use crate::{
     status::Board,
     telemetry::Telemetry,
     watch::Names,
-    web::Routes,
+    web::{self, Routes},
 };
 
-/// One client for each server, by the server's name.
-pub(super) fn clients(
-    config: &Config,
-    clock: Clock,
-    telemetry: &Telemetry,
-) -> anyhow::Result<poll::Sources<Client>> {
-    let mut clients = poll::Sources::new();
-    for server in &config.servers {
-        let client = client(config, server, clock, telemetry)?;
-        clients.insert(server.name.clone(), Arc::new(client));
-    }
-    Ok(clients)
+/// The client of each server, by the server's name.
+pub(super) type Clients = BTreeMap<String, Arc<Client>>;
+
+/// What a client is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Maker {
+    pub(super) clock: Clock,
+    pub(super) telemetry: Telemetry,
 }
 
-/// The client of one server.
-pub(super) fn client(
-    config: &Config,
-    server: &Server,
-    clock: Clock,
-    telemetry: &Telemetry,
-) -> anyhow::Result<Client> {
-    let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
-    let settings = client_settings(config, server);
-    Client::new(&settings, budget, clock, telemetry.clone())
-        .with_context(|| format!("failed to set up the client of server {}", server.name))
+impl Maker {
+    /// One client for each server, which follows the one `before` it if there
+    /// is one.
+    pub(super) fn clients(&self, config: &Config, before: &Clients) -> anyhow::Result<Clients> {
+        let mut clients = Clients::new();
+        for server in &config.servers {
+            let before = before.get(&server.name).map(AsRef::as_ref);
+            let client = self.client(config, server, before)?;
+            clients.insert(server.name.clone(), Arc::new(client));
+        }
+        Ok(clients)
+    }
+
+    /// The client of one server.
+    pub(super) fn client(
+        &self,
+        config: &Config,
+        server: &Server,
+        before: Option<&Client>,
+    ) -> anyhow::Result<Client> {
+        let budget = Budget::new(server.max_concurrency, server.max_requests_per_second);
+        let settings = client_settings(config, server);
+        let made = match before {
+            Some(before) => before.follow(&settings, budget),
+            None => Client::new(&settings, budget, self.clock, self.telemetry.clone()),
+        };
+        made.with_context(|| format!("failed to set up the client of server {}", server.name))
+    }
 }
 
 fn client_settings(config: &Config, server: &Server) -> cryptshare::Settings {
@@ -100,23 +117,34 @@ pub(super) fn announce(config: &Config, telemetry: &Telemetry) {
     }
 }
 
+/// What the ledger knows of the senders that begin.
+pub(super) type Known = HashMap<SenderId, poll::Known>;
+
 /// What the scheduler polls.
-pub(super) fn poll(config: &Config, names: &Names, ledger: &Ledger) -> poll::Settings {
-    let plan = |sender: &Sender| poll::SenderPlan {
-        known: ledger.book(&sender.id).map(known),
+pub(super) fn poll(
+    config: &Config,
+    clients: &Clients,
+    names: &Names,
+    mut known: Known,
+) -> poll::Settings<Client> {
+    let mut plan = |sender: &Sender| poll::SenderPlan {
+        known: known.remove(&sender.id),
         ..plan(sender, names)
     };
-    let server = |server: &Server| poll::ServerPlan {
-        name: server.name.clone(),
-        max_backoff: server.max_backoff,
-        senders: server.senders.iter().map(plan).collect(),
+    let mut server = |server: &Server| {
+        Some(poll::ServerPlan {
+            name: server.name.clone(),
+            source: Arc::clone(clients.get(&server.name)?),
+            max_backoff: server.max_backoff,
+            senders: server.senders.iter().map(&mut plan).collect(),
+        })
     };
     poll::Settings {
-        servers: config.servers.iter().map(server).collect(),
+        servers: config.servers.iter().filter_map(&mut server).collect(),
     }
 }
 
-/// The plan of one sender, of which nothing needs to be known in advance.
+/// The plan of one sender that goes on.
 fn plan(sender: &Sender, names: &Names) -> poll::SenderPlan {
     poll::SenderPlan {
         id: sender.id.clone(),
@@ -131,19 +159,6 @@ fn plan(sender: &Sender, names: &Names) -> poll::SenderPlan {
         named: ids(names, &sender.id).cloned().collect(),
         known: None,
     }
-}
-
-/// The plans of the senders whose named transfers differ.
-pub(super) fn changed_plans(
-    config: &Config,
-    (before, names): (&Names, &Names),
-) -> Vec<poll::SenderPlan> {
-    let senders = config.servers.iter().flat_map(|server| &server.senders);
-    let differ = |sender: &&Sender| !ids(before, &sender.id).eq(ids(names, &sender.id));
-    senders
-        .filter(differ)
-        .map(|sender| plan(sender, names))
-        .collect()
 }
 
 /// What the ledger remembers.
@@ -199,7 +214,11 @@ pub(super) fn metrics(config: &Config, names: &Names) -> metrics::Settings {
 }
 
 /// What the web serves, and where the bookkeeper puts it.
-pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, Outlets) {
+pub(super) fn outlets(
+    telemetry_path: &str,
+    telemetry: &Telemetry,
+    wishes: Option<mpsc::Sender<web::Wish>>,
+) -> (Routes, Outlets) {
     let (shelf, board) = (Arc::<Shelf>::default(), Arc::<Board>::default());
     let routes = Routes {
         telemetry_path: telemetry_path.into(),
@@ -207,12 +226,26 @@ pub(super) fn outlets(telemetry_path: &str, telemetry: &Telemetry) -> (Routes, O
         telemetry: telemetry.clone(),
         board: Arc::clone(&board),
         ready: Arc::default(),
+        wishes,
     };
     (routes, Outlets { shelf, board })
 }
 
-/// What the ledger knows of a sender before the start.
-fn known(book: &Book) -> poll::Known {
+/// What the ledger knows of these senders.
+pub(super) fn known(ledger: &Ledger, senders: &[SenderId]) -> Known {
+    let known = |id: &SenderId| Some((id.clone(), known_by(ledger.book(id)?)));
+    senders.iter().filter_map(known).collect()
+}
+
+/// What the ledger knows of every sender.
+pub(super) fn all_known(ledger: &Ledger) -> Known {
+    let books = ledger.books();
+    books
+        .map(|(id, book)| (id.clone(), known_by(book)))
+        .collect()
+}
+
+fn known_by(book: &Book) -> poll::Known {
     let transfers = book.known();
     poll::Known {
         listed: book.listed(),
@@ -225,6 +258,17 @@ const fn scope(sender: &Sender) -> Scope {
         discover: sender.options.discover,
         max_age: sender.options.max_age,
     }
+}
+
+/// Lets go of every server and sender that the configuration does not name.
+pub(super) fn keep_only(config: &Config, telemetry: &Telemetry) {
+    let servers = config.servers.iter();
+    let senders = servers.clone().flat_map(|server| {
+        let senders = server.senders.iter();
+        senders.map(|sender| (server.name.as_str(), sender.label()))
+    });
+    let servers = servers.map(|server| server.name.as_str()).collect();
+    telemetry.keep_only(&servers, &senders.collect());
 }
 
 fn ids<'a>(names: &'a Names, sender: &SenderId) -> impl Iterator<Item = &'a TrackingId> {

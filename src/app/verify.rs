@@ -11,7 +11,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{EXIT_CONFIG, EXIT_USAGE, complain, fail, in_runtime, parts, say};
+use super::{EXIT_CONFIG, EXIT_USAGE, complain, fail, in_runtime, parts::Maker, say};
 use crate::{
     clock::Clock,
     config::{Config, Sender, Server},
@@ -140,7 +140,11 @@ async fn converse(
     server: &Server,
     sender: &Sender,
 ) -> anyhow::Result<Result<(), Trouble>> {
-    let client = parts::client(config, server, Clock::System, &Telemetry::new()?)?;
+    let maker = Maker {
+        clock: Clock::System,
+        telemetry: Telemetry::new()?,
+    };
+    let client = maker.client(config, server, None)?;
     Ok(exchange(&client, sender).await)
 }
 

@@ -9,11 +9,11 @@ mod journal;
 mod recent;
 mod vault;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval_at},
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
 use journal::Journal;
@@ -50,15 +50,22 @@ pub struct Outlets {
 }
 
 /// What is watched and shown from now on.
-#[derive(Debug)]
 pub struct Change {
     /// What the ledger watches.
     pub watched: ledger::Settings,
     /// What the pages show.
     pub shown: metrics::Settings,
-    /// Told when this is in effect: only then may the scheduler ask for what is
+    /// Called when this is in effect and shown: only then may the scheduler ask for what is
     /// new, so that no reading comes before the ledger knows its origin.
-    pub done: oneshot::Sender<()>,
+    pub done: Box<dyn FnOnce(&Ledger) + Send>,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut change = f.debug_struct("Change");
+        change.field("watched", &self.watched);
+        change.field("shown", &self.shown).finish_non_exhaustive()
+    }
 }
 
 /// Takes in observations until the scheduler has hung up, then keeps the last
@@ -82,9 +89,7 @@ pub async fn run(
     };
     vault.keep(&mut ledger, false).await?;
     press.publish(&ledger, &vault);
-    let period = press.refresh_period();
-    let mut refresh = interval_at(Instant::now() + period, period);
-    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refresh = press.refresh();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
@@ -100,12 +105,18 @@ pub async fn run(
                 tokio::time::sleep(PAGE_SPACING).await;
             }
             Some(change) = changes.recv() => {
+                // What was told before it is taken in before it.
+                for _ in 0..inbox.len() {
+                    if let Ok(told) = inbox.try_recv() {
+                        press.take_in(&mut ledger, told);
+                    }
+                }
                 ledger.watch(change.watched, press.clock.now());
                 press.settings = change.shown;
-                // Nobody waits any more if the process is ending.
-                change.done.send(()).unwrap_or_default();
+                refresh = press.refresh();
                 vault.keep(&mut ledger, false).await?;
                 press.publish(&ledger, &vault);
+                (change.done)(&ledger);
             }
             _ = refresh.tick() => {
                 vault.keep(&mut ledger, false).await?;
@@ -148,6 +159,13 @@ impl Press {
             events: self.recent.newest(),
             is_ledger_failing: vault.is_failing(),
         });
+    }
+
+    fn refresh(&self) -> Interval {
+        let period = self.refresh_period();
+        let mut refresh = interval_at(Instant::now() + period, period);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        refresh
     }
 
     /// At least once an interval of whoever is polled most often.

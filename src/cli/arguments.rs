@@ -39,6 +39,10 @@ pub(super) struct Cli {
     pub(super) log: LogArgs,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag, and any may come with any other"
+)]
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The configuration file
@@ -69,6 +73,9 @@ pub(super) struct RunArgs {
     /// Listen on the sockets that systemd passes, and on no address
     #[arg(long = "web.systemd-socket", help_heading = "Web")]
     pub(super) systemd_socket: bool,
+    /// Let POST and PUT to /-/reload load the configuration again, as SIGHUP does
+    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    pub(super) enable_lifecycle: bool,
     /// The path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -307,7 +314,7 @@ pub(super) fn version() -> &'static str {
 
 fn absolute_path(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '"' | '<' | '>');
-    let reserved = text == "/-/healthy" || text == "/-/ready";
+    let reserved = ["/-/healthy", "/-/ready", "/-/reload"].contains(&text);
     if !text.starts_with('/') || !text.chars().all(good) || reserved {
         return Err("write a path such as /metrics".to_owned());
     }

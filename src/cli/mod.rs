@@ -47,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Listen::At(run.listen)
             },
             telemetry_path: run.telemetry_path,
+            enable_lifecycle: run.enable_lifecycle,
             log,
         }),
         Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),

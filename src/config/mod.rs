@@ -5,6 +5,7 @@
 //! is ever part of a problem. No other part imports this one.
 
 mod document;
+mod input;
 mod problem;
 mod sections;
 mod values;
@@ -17,10 +18,13 @@ use std::{
 };
 
 use regex::Regex;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+pub use input::Input;
 pub use problem::Problem;
+
+use document::Place;
 
 use crate::{
     files,
@@ -38,6 +42,13 @@ pub struct Config {
     pub metrics: MetricsOptions,
     /// What is allowed, and still odd.
     pub warnings: Vec<Problem>,
+    /// The files of secrets and certificates, as they were read.
+    pub inputs: Vec<Input>,
+    /// Where `[state] directory` stands, or could.
+    state_place: Place,
+    /// The file, and what it said.
+    path: PathBuf,
+    text: SecretString,
 }
 
 /// One server.
@@ -262,11 +273,53 @@ impl Config {
     /// # Errors
     /// With all of its problems.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let directory = path.parent().unwrap_or(Path::new(""));
-        sections::read(text, directory).map_err(|(problems, warnings)| Error::Wrong {
+        sections::read(text, path).map_err(|(problems, warnings)| Error::Wrong {
             path: path.to_owned(),
             problems,
             warnings,
+        })
+    }
+
+    /// What the same file says now.
+    ///
+    /// # Errors
+    /// If it cannot be read, or with all of its problems.
+    pub fn reloaded(&self) -> Result<Self, Error> {
+        Self::load(&self.path)
+    }
+
+    /// The same text with what the files that it names say now.
+    ///
+    /// # Errors
+    /// With all of its problems.
+    pub fn refreshed(&self) -> Result<Self, Error> {
+        Self::parse(self.text.expose_secret(), &self.path)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a process that runs by `running` can go on by this.
+    ///
+    /// # Errors
+    /// With the keys that take effect with a start only.
+    pub fn can_follow(&self, running: &Self) -> Result<(), Error> {
+        if self.state_directory == running.state_directory {
+            return Ok(());
+        }
+        let remedy = match &running.state_directory {
+            Some(directory) => {
+                format!("restart it, or write \"{}\" again", directory.display())
+            }
+            None => "restart it, or leave it out again".to_owned(),
+        };
+        let wrong = "cannot change while the exporter runs";
+        Err(Error::Wrong {
+            path: self.path.clone(),
+            problems: vec![self.state_place.problem(wrong, remedy)],
+            warnings: Vec::new(),
         })
     }
 }

@@ -3,30 +3,22 @@
 //! **Invariants.** Each call asks at most twice: once, and once more after the
 //! token was renewed.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Method;
 use secrecy::SecretString;
-use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    BuildError, Endpoint, Error, Settings,
+    BuildError, Endpoint, Error, SenderSettings, Settings,
     answers::{self, Decoded, Methods, Notes, Page, Standing},
-    auth::{Identity, Login, Token},
+    auth::{Login, Token},
+    link::Link,
     paging::{Judge, LARGEST_PAGE, Leaf, Listing, Style},
-    sizes::Sizes,
-    tokens::TokenFile,
-    transport::{Call, Transport},
+    transport::Call,
     verification,
-    versions::Versions,
 };
 use crate::{
     budget::Budget,
@@ -35,47 +27,11 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// Items that cannot be read are told again after so long without any.
-const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
-
 /// A client of one server, for all of its senders.
 #[derive(Debug)]
 pub struct Client {
-    transport: Transport,
-    server: String,
+    link: Arc<Link>,
     logins: BTreeMap<SenderId, Login>,
-    page_sizes: Sizes,
-    versions: Versions,
-    telemetry: Telemetry,
-    nonsense: Nonsense,
-}
-
-/// Items that cannot be read: told when the first ones come, and again after
-/// they have stayed away for long.
-#[derive(Debug, Default)]
-struct Nonsense {
-    last: Mutex<Option<Instant>>,
-}
-
-impl Nonsense {
-    fn tell(&self, server: &str, items: u64) {
-        let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.replace(now);
-        if before.is_none_or(|before| now.duration_since(before) >= FORGOTTEN_AFTER) {
-            tracing::warn!(
-                server,
-                items,
-                "an answer has items that cannot be read; they are left out"
-            );
-        } else {
-            tracing::debug!(
-                server,
-                items,
-                "an answer again has items that cannot be read"
-            );
-        }
-    }
 }
 
 impl Client {
@@ -89,27 +45,40 @@ impl Client {
         clock: Clock,
         telemetry: Telemetry,
     ) -> Result<Self, BuildError> {
-        let login = |sender: &super::SenderSettings| {
-            let directory = settings.token_directory.as_deref();
-            let file = directory.map(|d| TokenFile::new(d, &sender.id, &settings.client_id));
-            let identity = Identity {
-                server: settings.server.clone(),
-                label: sender.label.clone(),
-                address: sender.address.clone(),
-                language: sender.language.clone(),
-            };
-            let login = Login::new(identity, file.unwrap_or_default());
+        let link = Link::new(settings, budget, clock, telemetry)?;
+        let login = |sender: &SenderSettings| (sender.id.clone(), Login::new(settings, sender));
+        Ok(Self {
+            logins: settings.senders.iter().map(login).collect(),
+            link: Arc::new(link),
+        })
+    }
+
+    /// The client by other settings, of the same server in the configuration.
+    /// It shares the link where that would be the same, and holds on to the
+    /// tokens that are still those to ask with.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; this client stays as it is.
+    pub fn follow(&self, settings: &Settings, budget: Budget) -> Result<Self, BuildError> {
+        let keeps_tokens = self.link.has_tokens_of(settings);
+        let login = |sender: &SenderSettings| {
+            let before = self.logins.get(&sender.id).filter(|_| keeps_tokens);
+            let login = before.map_or_else(
+                || Login::new(settings, sender),
+                |before| before.follow(settings, sender),
+            );
             (sender.id.clone(), login)
         };
         Ok(Self {
-            transport: Transport::new(settings, budget, clock, telemetry.clone())?,
-            server: settings.server.clone(),
+            link: Link::follow(&self.link, settings, budget)?,
             logins: settings.senders.iter().map(login).collect(),
-            page_sizes: Sizes::default(),
-            versions: Versions::new(settings.server.clone()),
-            telemetry,
-            nonsense: Nonsense::default(),
         })
+    }
+
+    /// Whether both share their link: what was learned by the one holds for the
+    /// other.
+    pub fn shares_link(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.link, &other.link)
     }
 
     /// The next page of a listing: what it tells for the first time; none when
@@ -126,8 +95,8 @@ impl Client {
         let login = self.login(sender)?;
         let style = match listing.style() {
             // It was given up since the listing began.
-            Some(Style::Bulk) if self.versions.lists() == Style::Plain => {
-                listing.change(Style::Plain, self.page_sizes.of(sender));
+            Some(Style::Bulk) if self.link.versions.lists() == Style::Plain => {
+                listing.change(Style::Plain, self.link.page_sizes.of(sender));
                 Style::Plain
             }
             Some(style) => style,
@@ -141,11 +110,13 @@ impl Client {
             Style::Plain => self.plain_page(login, leaf).await,
         };
         match &answer {
-            Err(error) if style == Style::Bulk && self.versions.take_refusal(error, leaf.size) => {
-                listing.begin(Style::Plain, self.page_sizes.of(sender));
+            Err(error)
+                if style == Style::Bulk && self.link.versions.take_refusal(error, leaf.size) =>
+            {
+                listing.begin(Style::Plain, self.link.page_sizes.of(sender));
                 return Ok(Some(Vec::new()));
             }
-            answer if style == Style::Plain => self.versions.note_plain(answer.is_ok()),
+            answer if style == Style::Plain => self.link.versions.note_plain(answer.is_ok()),
             _ => {}
         }
         self.take(sender, listing, (leaf, answer), judge).map(Some)
@@ -160,20 +131,26 @@ impl Client {
         judge: Judge<'_>,
     ) -> Result<Vec<Transfer>, Error> {
         let taken = listing.take(answer, judge);
-        self.page_sizes.note(sender, listing.size());
+        self.link.page_sizes.note(sender, listing.size());
         match &taken {
-            Ok(_) if leaf.size == listing.size() && self.page_sizes.has_new_hope(sender) => {
+            Ok(_) if leaf.size == listing.size() && self.link.page_sizes.has_new_hope(sender) => {
                 listing.enlarge(LARGEST_PAGE);
             }
-            Err(error) if error.reason() == Reason::TooLarge => self.page_sizes.give_up(sender),
+            Err(error) if error.reason() == Reason::TooLarge => {
+                self.link.page_sizes.give_up(sender);
+            }
             _ => {}
         }
         taken
     }
 
     async fn begin(&self, sender: &SenderId, listing: &mut Listing) -> Result<Style, Error> {
-        let style = self.versions.style(async || self.offered().await).await?;
-        listing.begin(style, self.page_sizes.of(sender));
+        let style = self
+            .link
+            .versions
+            .style(async || self.offered().await)
+            .await?;
+        listing.begin(style, self.link.page_sizes.of(sender));
         Ok(style)
     }
 
@@ -182,12 +159,12 @@ impl Client {
         let call = Call {
             endpoint: Endpoint::ApiStatus,
             method: Method::GET,
-            url: &self.transport.url(&["status"]),
+            url: &self.link.transport.url(&["status"]),
             token: None,
             body: None,
             language: "en",
         };
-        let body = self.transport.send(call).await?;
+        let body = self.link.transport.send(call).await?;
         Ok(answers::minor(&body))
     }
 
@@ -198,6 +175,7 @@ impl Client {
     pub async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Error> {
         let login = self.login(sender)?;
         let url = self
+            .link
             .transport
             .url_of(&login.identity.address, &["transfers", id.as_str()]);
         let body = self.get(login, Endpoint::TransferStatus, url).await?;
@@ -213,8 +191,8 @@ impl Client {
         let login = self.login(sender)?;
         let mut standing = self.standing(login).await?;
         if standing.verified == Some(false) {
-            let token = login.token(&self.transport).await?;
-            login.replace(&token, &self.transport).await?;
+            let token = login.token(&self.link.transport).await?;
+            login.replace(&token, &self.link.transport).await?;
             standing = self.standing(login).await?;
         }
         if standing.verified == Some(false) {
@@ -224,7 +202,7 @@ impl Client {
             return Err(Error::new(action, Reason::NotVerified, detail));
         }
         login
-            .note_validity(standing.valid_until, &self.transport)
+            .note_validity(standing.valid_until, &self.link.transport)
             .await;
         Ok(())
     }
@@ -232,7 +210,7 @@ impl Client {
     /// Whether `sender` may ask, as far as is known without asking.
     pub async fn verification(&self, sender: &SenderId) -> Verification {
         match self.logins.get(sender) {
-            Some(login) => login.verification(&self.transport).await,
+            Some(login) => login.verification(&self.link.transport).await,
             None => Verification::Unknown,
         }
     }
@@ -242,7 +220,7 @@ impl Client {
     /// # Errors
     /// If the server cannot be asked.
     pub async fn methods(&self, sender: &SenderId) -> Result<Option<Methods>, Error> {
-        self.login(sender)?.methods(&self.transport).await
+        self.login(sender)?.methods(&self.link.transport).await
     }
 
     /// Lets the server mail a code to the sender.
@@ -251,7 +229,7 @@ impl Client {
     /// If the server cannot be asked, or refuses.
     pub async fn mail_code(&self, sender: &SenderId) -> Result<(), Error> {
         let login = self.login(sender)?;
-        verification::mail_code(&self.transport, &login.identity).await
+        verification::mail_code(&self.link.transport, &login.identity).await
     }
 
     /// Exchanges a mailed code for a token and keeps it where an exporter of
@@ -265,21 +243,22 @@ impl Client {
         sender: &SenderId,
         code: &SecretString,
     ) -> Result<io::Result<Option<Timestamp>>, Error> {
-        self.login(sender)?.redeem(code, &self.transport).await
+        self.login(sender)?.redeem(code, &self.link.transport).await
     }
 
     /// The server's clock minus ours in seconds, once an answer told it.
     pub fn clock_offset(&self) -> Option<f64> {
-        self.transport.clock_offset()
+        self.link.transport.clock_offset()
     }
 
     /// The server's present date, as far as it is known.
     pub fn server_now(&self) -> Timestamp {
-        self.transport.server_now()
+        self.link.transport.server_now()
     }
 
     async fn standing(&self, login: &Login) -> Result<Standing, Error> {
         let url = self
+            .link
             .transport
             .url_of(&login.identity.address, &["verification"]);
         let body = self.get(login, Endpoint::Verification, url).await?;
@@ -288,6 +267,7 @@ impl Client {
 
     async fn plain_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
         let mut url = self
+            .link
             .transport
             .url_of(&login.identity.address, &["transfers"]);
         turn_to(&mut url, leaf);
@@ -297,7 +277,10 @@ impl Client {
 
     async fn bulk_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
         let segments = ["transfers", "sent-transfers"];
-        let mut url = self.transport.url_of(&login.identity.address, &segments);
+        let mut url = self
+            .link
+            .transport
+            .url_of(&login.identity.address, &segments);
         turn_to(&mut url, leaf);
         if leaf.is_active {
             url.query_pairs_mut().append_pair("active", "true");
@@ -305,7 +288,7 @@ impl Client {
         url.query_pairs_mut().append_pair("fields", answers::FIELDS);
         let body = self.get(login, Endpoint::SentTransfers, url).await?;
         let page = answers::bulk(&body).map(|answer| self.note(answer))?;
-        self.versions.note(&page.transfers);
+        self.link.versions.note(&page.transfers);
         Ok(page)
     }
 
@@ -325,18 +308,21 @@ impl Client {
                 token,
                 ..call.clone()
             };
-            self.transport.send(call).await
+            self.link.transport.send(call).await
         };
-        let token = login.token(&self.transport).await?;
+        let token = login.token(&self.link.transport).await?;
         let body = match ask(token.clone()).await {
             Err(error) if error.reason() == Reason::Unauthorized => {
-                login.retry((&token, error), &self.transport, ask).await?
+                login
+                    .retry((&token, error), &self.link.transport, ask)
+                    .await?
             }
             body => body?,
         };
         login.trust(&token).await;
-        self.telemetry
-            .api_version(&self.server, self.versions.minor());
+        self.link
+            .telemetry
+            .api_version(self.link.server(), self.link.versions.minor());
         Ok(body)
     }
 
@@ -353,11 +339,11 @@ impl Client {
         if notes == Notes::default() {
             return value;
         }
-        let (server, telemetry) = (&self.server, &self.telemetry);
+        let (server, telemetry) = (self.link.server(), &self.link.telemetry);
         let verification_methods = notes.unknown_verification_methods;
         telemetry.rejected(server, Reason::Malformed.label(), notes.rejected);
         if notes.rejected > 0 {
-            self.nonsense.tell(server, notes.rejected);
+            self.link.nonsense.tell(server, notes.rejected);
         }
         telemetry.unknown_values(server, "state", notes.unknown_states);
         telemetry.unknown_values(server, "retrieval_method", notes.unknown_methods);

@@ -11,6 +11,7 @@ pub mod answers;
 mod auth;
 mod client;
 mod error;
+mod link;
 mod paging;
 mod sizes;
 mod tokens;

@@ -152,7 +152,10 @@ impl Ledger {
     /// more is watched than before begins with a baseline of its own.
     pub fn watch(&mut self, settings: Settings, at: Timestamp) {
         self.causes = settings.causes;
-        self.recipients = settings.recipients;
+        let before = std::mem::replace(&mut self.recipients, settings.recipients);
+        for book in self.books.values_mut() {
+            book.keep_labels(|label| self.recipients.may_have_made(label, &before));
+        }
         let watched: BTreeMap<_, _> = settings.senders.into_iter().collect();
         for (_, book) in self
             .books
@@ -169,21 +172,23 @@ impl Ledger {
     }
 
     /// Takes in an observation; the answer is what it brought about, baseline
-    /// readings left out. One of an unknown sender brings nothing.
+    /// readings left out. One of a sender that is not watched, which was under
+    /// way when its watching ended, brings nothing.
     pub fn apply(&mut self, observation: Observation) -> Happened {
         let Observation {
             sender,
             at,
             finding,
         } = observation;
-        let Some(book) = self.books.get_mut(&sender) else {
+        let book = self.books.get_mut(&sender);
+        let Some(book) = book.filter(|book| book.is_watched()) else {
             return Vec::new();
         };
         let labels = self.recipients.of(&finding);
         let happened = match finding {
             Finding::Seen(page) => book.see(page, at),
-            Finding::Listed { ids, ended } => {
-                book.end_listing(ids, ended, at);
+            Finding::Listed { ids, ended, scope } => {
+                book.end_listing(ids, (scope, ended), at);
                 Vec::new()
             }
             Finding::Inspected(reading) => book.inspect(&reading, at),

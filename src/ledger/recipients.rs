@@ -51,6 +51,18 @@ impl RecipientLabels {
         }
     }
 
+    /// Whether this may have made `label`, which stands since there was `before`.
+    pub(super) fn may_have_made(&self, label: &str, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Off, _) => false,
+            (Self::Plain, _) => !is_hash(label),
+            (Self::Hash(_), Self::Hash(_)) => {
+                is_hash(label) && self.label(label) == before.label(label)
+            }
+            (Self::Hash(_), Self::Off | Self::Plain) => is_hash(label),
+        }
+    }
+
     /// The labels of every recipient whose address `finding` tells.
     pub(super) fn of(&self, finding: &Finding) -> Vec<(TrackingId, Labels)> {
         if matches!(self, Self::Off) {
@@ -85,6 +97,10 @@ impl fmt::Debug for RecipientLabels {
     }
 }
 
+fn is_hash(label: &str) -> bool {
+    label.len() == HASH_DIGITS && label.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn hexadecimal(bytes: &[u8]) -> Box<str> {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let digits = digits.map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default());
@@ -108,6 +124,29 @@ mod tests {
             Some("8305a23e11fc")
         );
         assert_eq!(format!("{labels:?}"), "Hash(..)");
+    }
+
+    #[test]
+    fn labels_of_another_kind_or_key_are_none_of_ours() {
+        let keyed = |key: &str| RecipientLabels::hash(key.repeat(32).as_bytes());
+        let (plain, off) = (RecipientLabels::Plain, RecipientLabels::Off);
+        let (one, other) = (keyed("1"), keyed("2"));
+        let address = "bob@example.org";
+        let hash = &one.label(address).unwrap();
+        for (labels, before, label, expect) in [
+            (&off, &off, address, false),
+            (&off, &off, hash, false),
+            (&plain, &off, address, true),
+            (&plain, &one, hash, false),
+            (&one, &plain, address, false),
+            // As after a start, where nobody knows the key before.
+            (&one, &off, hash, true),
+            (&one, &one, hash, true),
+            (&other, &one, hash, false),
+        ] {
+            let told = labels.may_have_made(label, before);
+            assert_eq!(told, expect, "{labels:?} {before:?} {label}");
+        }
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub enum Finding {
         /// When it ended: by the server's clock or ours, whichever is behind. If
         /// one of them is wrong, what is new is not taken for old.
         ended: Timestamp,
+        /// The scope of the listing: the one that is watched now may be another.
+        scope: Scope,
     },
     /// A single reading of one transfer.
     Inspected(Transfer),

@@ -30,6 +30,12 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// All transfers of any age: what is watched where nothing else is asked for.
+    pub const EVERYTHING: Self = Self {
+        discover: Discover::Everything,
+        max_age: None,
+    };
+
     /// Whether the transfer is discovered at `now`, the server's date. The age
     /// is read from the id, with a day of tolerance for the unknown zone of
     /// its date; an id without a date is young.

@@ -90,6 +90,14 @@ impl Breaker {
         }
     }
 
+    /// Lets no probe wait longer than `longest` from now on.
+    pub(super) fn limit(&mut self, longest: Duration, now: Instant) {
+        self.backoff = Backoff::new(FIRST_WAIT, longest);
+        if let Gate::Open { probe_at } = &mut self.gate {
+            *probe_at = (*probe_at).min(now + longest);
+        }
+    }
+
     /// Whether the server is left alone but for probes.
     pub(super) fn is_open(&self) -> bool {
         self.gate != Gate::Closed

@@ -17,27 +17,29 @@ mod run;
 pub mod source;
 mod trouble;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 pub use policy::Intervals;
 pub use pulse::Pulse;
-pub use run::{Sources, Surroundings, run};
+pub use run::{Change, Surroundings, run};
 pub use source::{Failure, Source};
 
 use crate::model::{Scope, SenderId, State, TrackingId, View};
 
 /// What is polled, checked.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The servers by name.
-    pub servers: Vec<ServerPlan>,
+#[derive(Debug)]
+pub struct Settings<S> {
+    /// The servers, each with a name of its own.
+    pub servers: Vec<ServerPlan<S>>,
 }
 
 /// One server.
-#[derive(Debug, Clone)]
-pub struct ServerPlan {
+#[derive(Debug)]
+pub struct ServerPlan<S> {
     /// The server's name in the configuration.
     pub name: String,
+    /// Whom to ask.
+    pub source: Arc<S>,
     /// Back-off and probes never wait longer than this, or than the sender's
     /// interval if that is longer.
     pub max_backoff: Duration,
@@ -58,7 +60,8 @@ pub struct SenderPlan {
     pub intervals: Intervals,
     /// Transfers that are watched by name.
     pub named: BTreeSet<TrackingId>,
-    /// What was known before the start; `None` if nothing was.
+    /// What was known before the start of the sender or of its server; `None` if
+    /// nothing was. Of no use to a sender that goes on.
     pub known: Option<Known>,
 }
 

@@ -23,7 +23,7 @@ const FIRST_ROUND_WITHIN: Duration = Duration::from_secs(10);
 const READS_BEFORE_DOUBLING: u32 = 6;
 
 /// The intervals of a sender.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
     /// Between two rounds, and between two reads of an active transfer.
     pub normal: Duration,
@@ -103,6 +103,12 @@ impl Intervals {
 /// `delay`, up to a tenth shorter or longer.
 pub fn jittered(delay: Duration, rng: &mut impl Rng) -> Duration {
     delay.mul_f64(rng.random_range(1.0 - JITTER..=1.0 + JITTER))
+}
+
+/// A time within `interval`, so that senders whose interval changes together
+/// do not come together.
+pub fn spread(interval: Duration, rng: &mut impl Rng) -> Duration {
+    interval.mul_f64(rng.random_range(0.0..=1.0))
 }
 
 #[cfg(test)]

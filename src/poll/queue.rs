@@ -32,6 +32,13 @@ impl<J: Clone + Ord + Hash> Queue<J> {
         self.order.insert((at, job));
     }
 
+    /// Makes `job` due at `at`, if it would be due later.
+    pub fn hasten(&mut self, at: Instant, job: &J) {
+        if self.due.get(job).is_some_and(|due| *due > at) {
+            self.push(at, job.clone());
+        }
+    }
+
     /// Takes the first job that is due at `now`, and when it was due.
     pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, J)> {
         if self.next_due()? > now {

@@ -155,7 +155,8 @@ async fn list<S: Source>(
     let ended = context.source.server_now().min(context.clock.now());
     if agenda.listed(&progress, ended, Instant::now(), rng) {
         let ids = progress.ids;
-        send(agenda, context, Finding::Listed { ids, ended }).await;
+        let scope = agenda.plan.scope;
+        send(agenda, context, Finding::Listed { ids, ended, scope }).await;
     }
     Ok(())
 }
@@ -197,7 +198,7 @@ async fn inspect_all<S: Source>(
 ) -> Reads {
     let mut under_way = JoinSet::new();
     let mut reads = Reads::default();
-    open_letter(agenda, context);
+    open_letter(agenda, context, rng);
     let end = Instant::now() + agenda.plan.intervals.normal;
     loop {
         while under_way.len() < READS_AT_A_TIME && reads.may_go_on(end) {
@@ -211,7 +212,7 @@ async fn inspect_all<S: Source>(
             });
         }
         let read = under_way.join_next().await;
-        open_letter(agenda, context);
+        open_letter(agenda, context, rng);
         match read {
             Some(Ok((id, _))) if !agenda.waits_for(&id) => {}
             Some(Ok((id, answer))) => {
@@ -229,9 +230,9 @@ async fn inspect_all<S: Source>(
 }
 
 /// Follows a plan that has come meanwhile.
-fn open_letter<S: Source>(agenda: &mut Agenda, context: &Context<S>) {
+fn open_letter<S: Source>(agenda: &mut Agenda, context: &Context<S>, rng: &mut impl Rng) {
     if let Some(plan) = context.letter.take() {
-        agenda.replan(plan, context.source.server_now(), Instant::now());
+        agenda.replan(plan, context.source.server_now(), Instant::now(), rng);
     }
 }
 

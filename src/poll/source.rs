@@ -56,6 +56,10 @@ pub trait Source: Send + Sync + 'static {
 
     /// The server's present date.
     fn server_now(&self) -> Timestamp;
+
+    /// Whether this is the same server by the same way: then what was learned by
+    /// the other holds.
+    fn is_same_as(&self, other: &Self) -> bool;
 }
 
 impl Source for Client {
@@ -87,6 +91,10 @@ impl Source for Client {
 
     fn server_now(&self) -> Timestamp {
         Self::server_now(self)
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.shares_link(other)
     }
 }
 

@@ -178,7 +178,7 @@ pub const UNKNOWN_VALUES: Metric = Metric {
 /// `cryptshare_exporter_config_last_reload_successful`.
 pub const RELOAD_SUCCESSFUL: Metric = Metric {
     name: "cryptshare_exporter_config_last_reload_successful",
-    help: "1 if the configuration was last loaded with success.",
+    help: "1 if the configuration was last loaded with success, 0 if it had problems and the one before stays.",
     kind: Kind::Gauge,
     labels: &[],
 };

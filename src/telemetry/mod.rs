@@ -9,13 +9,14 @@
 mod families;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
-    core::Collector,
+    core::{Collector, MetricVec, MetricVecBuilder},
+    proto::MetricFamily,
 };
 
 pub use families::*;
@@ -166,6 +167,41 @@ impl Telemetry {
         }
     }
 
+    /// Forgets every server and sender that is not among these labels.
+    pub fn keep_only(&self, servers: &BTreeSet<&str>, senders: &BTreeSet<(&str, &str)>) {
+        let f = &self.0;
+        let is_kept = |labels: &HashMap<&str, &str>| {
+            let server = labels.get("server").copied().unwrap_or_default();
+            let sender = labels.get("sender").copied();
+            servers.contains(server)
+                && sender.is_none_or(|sender| senders.contains(&(server, sender)))
+        };
+        for gauges in [
+            &f.last_poll,
+            &f.last_successful_poll,
+            &f.poll_interval,
+            &f.poll_duration,
+            &f.breaker_open,
+            &f.api_version,
+            &f.clock_offset,
+        ] {
+            keep_children(gauges, is_kept);
+        }
+        for counters in [
+            &f.polls,
+            &f.poll_failures,
+            &f.api_requests,
+            &f.rejected_items,
+            &f.unknown_values,
+        ] {
+            keep_children(counters, is_kept);
+        }
+        keep_children(&f.api_request_duration, is_kept);
+        let told = f.told_versions.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        told.retain(|server, _| servers.contains(server.as_str()));
+    }
+
     /// A poll ended at `at`, in seconds since 1970, after `took` seconds.
     pub fn round_ended(&self, (server, sender): (&str, &str), at: f64, took: f64, is_good: bool) {
         let f = &self.0;
@@ -275,6 +311,28 @@ impl Telemetry {
         self.0.reload_successful.with_label_values(&none).set(1.0);
         self.0.reload_time.with_label_values(&none).set(at);
     }
+
+    /// The configuration had problems, so that the last good one stays.
+    pub fn config_refused(&self) {
+        let none: [&str; 0] = [];
+        self.0.reload_successful.with_label_values(&none).set(0.0);
+    }
+}
+
+/// Removes the children whose labels are not kept.
+fn keep_children<B: MetricVecBuilder>(
+    family: &MetricVec<B>,
+    is_kept: impl Fn(&HashMap<&str, &str>) -> bool,
+) {
+    let families = family.collect();
+    for child in families.iter().flat_map(MetricFamily::get_metric) {
+        let labels = child.get_label().iter();
+        let labels: HashMap<_, _> = labels.map(|pair| (pair.name(), pair.value())).collect();
+        if !is_kept(&labels) {
+            // It is gone already if somebody else was quicker.
+            drop(family.remove(&labels));
+        }
+    }
 }
 
 fn counter(registry: &Registry, metric: &Metric) -> Result<IntCounterVec, prometheus::Error> {
@@ -304,10 +362,7 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         telemetry.watch_sender(("prod", "invoices"), 60.0, &["timeout"]);
         let gathered = telemetry.registry().gather();
-        let names: Vec<_> = gathered
-            .iter()
-            .map(prometheus::proto::MetricFamily::name)
-            .collect();
+        let names: Vec<_> = gathered.iter().map(MetricFamily::name).collect();
         assert!(names.contains(&POLLS.name), "{names:?}");
         assert!(names.contains(&BUILD_INFO.name), "{names:?}");
     }
@@ -348,6 +403,32 @@ mod tests {
             telemetry.api_version("prod", minor);
             let labels = vec![minor.to_string(), "prod".to_owned()];
             assert_eq!(children(&telemetry, &API_VERSION), [(labels, 1.0)]);
+        }
+    }
+
+    #[test]
+    fn what_is_watched_no_more_leaves_and_what_stays_keeps_its_counts() {
+        let telemetry = Telemetry::new().unwrap();
+        for sender in [("prod", "ada"), ("prod", "bob"), ("test", "ada")] {
+            telemetry.watch_server(sender.0, &["transfers"], &["malformed"], &["state"]);
+            telemetry.watch_sender(sender, 60.0, &["timeout"]);
+            telemetry.round_ended(sender, 1.0, 1.0, true);
+            telemetry.request(sender.0, "transfers", "200", 1.0);
+            telemetry.api_version(sender.0, 8);
+            telemetry.clock_offset(sender.0, 1.0);
+        }
+        let (servers, senders) = (["prod"].into(), [("prod", "bob")].into());
+        telemetry.keep_only(&servers, &senders);
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&telemetry.registry().gather())
+            .unwrap();
+        assert!(!text.contains("ada") && !text.contains("test"), "{text}");
+        for kept in [
+            "polls_total{sender=\"bob\",server=\"prod\"} 1",
+            "api_requests_total{code=\"200\",endpoint=\"transfers\",server=\"prod\"} 2",
+            "poll_interval_seconds{sender=\"bob\",server=\"prod\"} 60",
+        ] {
+            assert!(text.contains(kept), "{text}");
         }
     }
 

@@ -34,6 +34,15 @@ impl Events {
     /// Rings `bell` when something happens in a folder that is followed.
     pub(super) fn new(bell: &Arc<Notify>) -> Self {
         let mut events = Self::default();
+        events.open(bell);
+        events
+    }
+
+    /// The same, if that is not done already.
+    pub(super) fn open(&mut self, bell: &Arc<Notify>) {
+        if self.watcher.is_some() {
+            return;
+        }
         let bell = Arc::clone(bell);
         let ring = move |event: notify::Result<Event>| {
             if event.is_ok_and(|event| is_change(event.kind)) {
@@ -41,10 +50,9 @@ impl Events {
             }
         };
         match notify::recommended_watcher(ring) {
-            Ok(watcher) => events.watcher = Some(watcher),
-            Err(error) => events.tell(&error),
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => self.tell(&error),
         }
-        events
     }
 
     /// Follows these folders from now on, and no others.

@@ -20,7 +20,7 @@ mod sheets;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use run::{Watch, run};
+pub use run::{Change, Watch, run};
 
 use crate::{
     ledger::Origin,
@@ -57,6 +57,8 @@ pub type Read = Arc<dyn Fn(&str) -> Result<Vec<Entry>, Vec<String>> + Send + Syn
 /// The watch files of one server.
 #[derive(Clone)]
 pub struct Source {
+    /// The server's name: what its files say stays under it.
+    pub server: Arc<str>,
     /// Patterns of whole paths, which are valid.
     pub patterns: Vec<String>,
     /// How a file is read.
@@ -68,7 +70,7 @@ pub struct Source {
 pub struct Settings {
     /// What the configuration names.
     pub configured: Names,
-    /// The watch files, by the server's name.
+    /// The watch files, of each server once.
     pub sources: Vec<Source>,
     /// How often the files are looked at without an event.
     pub look_every: Duration,
@@ -79,6 +81,7 @@ pub struct Settings {
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source")
+            .field("server", &self.server)
             .field("patterns", &self.patterns)
             .finish_non_exhaustive()
     }

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot, watch as newest},
     task::spawn_blocking,
     time::{sleep, timeout},
 };
@@ -28,11 +28,21 @@ pub struct Watch {
     bell: Arc<Notify>,
     look_every: Duration,
     settle: Duration,
+    has_files: bool,
     is_unsettled: bool,
 }
 
-/// What looks at files.
+/// Other settings.
 #[derive(Debug)]
+pub struct Change {
+    /// What is watched from now on.
+    pub settings: Settings,
+    /// Told what is named by that.
+    pub names: oneshot::Sender<Names>,
+}
+
+/// What looks at files.
+#[derive(Debug, Default)]
 struct Eyes {
     sheets: Sheets,
     events: Events,
@@ -43,11 +53,7 @@ impl Watch {
     /// on is noticed.
     pub fn at_start(settings: Settings) -> Self {
         let bell = Arc::default();
-        let has_files = settings
-            .sources
-            .iter()
-            .any(|source| !source.patterns.is_empty());
-        let events = if has_files {
+        let events = if has_files(&settings) {
             Events::new(&bell)
         } else {
             Events::default()
@@ -56,11 +62,13 @@ impl Watch {
     }
 
     fn with_events(settings: Settings, mut events: Events, bell: Arc<Notify>) -> Self {
+        let has_files = has_files(&settings);
         let (mut sheets, found) = Sheets::at_start(settings.sources);
         events.follow(&found.folders);
         // What came while the folders were not yet followed.
         bell.notify_one();
         Self {
+            has_files,
             names: sheets.names(&settings.configured, &Names::new()),
             configured: settings.configured,
             eyes: Eyes { sheets, events },
@@ -78,51 +86,100 @@ impl Watch {
 
     /// Waits until it is time to look.
     async fn wait(&self) {
+        if !self.has_files {
+            return std::future::pending().await;
+        }
         if !self.is_unsettled {
             // An event or none: both are a reason.
             drop(timeout(self.look_every, self.bell.notified()).await);
         }
         sleep(self.settle).await;
     }
+
+    /// Looks at the files; the answer is whether other transfers are named now.
+    async fn look(&mut self) -> anyhow::Result<bool> {
+        let found = self.use_eyes(|eyes| eyes.sheets.look()).await?;
+        Ok(self.take_in(&found))
+    }
+
+    /// Watches what `settings` say from now on.
+    async fn follow(&mut self, settings: Settings) -> anyhow::Result<()> {
+        self.has_files = has_files(&settings);
+        self.configured = settings.configured;
+        self.look_every = settings.look_every;
+        self.settle = settings.settle;
+        let bell = self.has_files.then(|| Arc::clone(&self.bell));
+        let found = self.use_eyes(|eyes| {
+            if let Some(bell) = bell {
+                eyes.events.open(&bell);
+            }
+            eyes.sheets.follow(settings.sources)
+        });
+        let found = found.await?;
+        self.take_in(&found);
+        Ok(())
+    }
+
+    fn take_in(&mut self, found: &Found) -> bool {
+        self.is_unsettled = found.is_unsettled;
+        if !found.is_changed {
+            return false;
+        }
+        let names = self.eyes.sheets.names(&self.configured, &self.names);
+        let differs = names != self.names;
+        self.names = names;
+        differs
+    }
+
+    /// Looks off the runtime, and follows the folders that are found.
+    async fn use_eyes(
+        &mut self,
+        look: impl FnOnce(&mut Eyes) -> Found + Send + 'static,
+    ) -> anyhow::Result<Found> {
+        let mut eyes = std::mem::take(&mut self.eyes);
+        let looked = spawn_blocking(move || {
+            let found = look(&mut eyes);
+            eyes.events.follow(&found.folders);
+            (eyes, found)
+        });
+        let (eyes, found) = looked.await?;
+        self.eyes = eyes;
+        Ok(found)
+    }
+}
+
+fn has_files(settings: &Settings) -> bool {
+    let mut sources = settings.sources.iter();
+    sources.any(|source| !source.patterns.is_empty())
 }
 
 /// Looks at the watch files until the stop, and tells all names anew whenever
-/// they differ.
+/// they differ. Changes come in between two looks.
 ///
 /// # Errors
 /// Never; a panic in a look is passed on.
 pub async fn run(
     mut watch: Watch,
-    out: mpsc::Sender<Names>,
+    mut changes: mpsc::Receiver<Change>,
+    out: newest::Sender<Names>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = watch.wait() => {}
-        }
-        let (eyes, found) = look(watch.eyes).await?;
-        watch.eyes = eyes;
-        watch.is_unsettled = found.is_unsettled;
-        if !found.is_changed {
-            continue;
-        }
-        let names = watch.eyes.sheets.names(&watch.configured, &watch.names);
-        if names != watch.names {
-            watch.names = names.clone();
-            // Whoever takes them ends only with the process.
-            drop(out.send(names).await);
+            Some(change) = changes.recv() => {
+                watch.follow(change.settings).await?;
+                out.send_replace(watch.names.clone());
+                // Nobody waits any more if the process is ending.
+                drop(change.names.send(watch.names.clone()));
+            }
+            () = watch.wait() => {
+                if watch.look().await? {
+                    out.send_replace(watch.names.clone());
+                }
+            }
         }
     }
-}
-
-async fn look(mut eyes: Eyes) -> anyhow::Result<(Eyes, Found)> {
-    let looked = spawn_blocking(move || {
-        let found = eyes.sheets.look();
-        eyes.events.follow(&found.folders);
-        (eyes, found)
-    });
-    Ok(looked.await?)
 }
 
 #[cfg(test)]
@@ -146,6 +203,7 @@ mod tests {
         Settings {
             configured: Names::new(),
             sources: vec![Source {
+                server: "prod".into(),
                 patterns: vec![format!("{}/*.toml", folder.display())],
                 read: Arc::new(move |text| Ok(text.lines().map(entry).collect())),
             }],
@@ -157,17 +215,20 @@ mod tests {
     /// Runs `watch`, and the ids after each change of the folder.
     #[expect(clippy::disallowed_methods, reason = "a test has no supervisor")]
     async fn changes(watch: Watch, folder: &Path) -> Vec<Vec<String>> {
-        let (out, mut told) = mpsc::channel(1);
+        let (out, mut told) = newest::channel(Names::new());
+        let (_changes, changes) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(watch, out, stop.clone()));
+        let task = tokio::spawn(run(watch, changes, out, stop.clone()));
         let file = folder.join("list.toml");
         let mut seen = Vec::new();
         for text in ["a", "a\nb", "c"] {
             fs::write(&file, text).unwrap();
-            seen.push(told.recv().await.unwrap());
+            told.changed().await.unwrap();
+            seen.push(told.borrow_and_update().clone());
         }
         fs::remove_file(&file).unwrap();
-        seen.push(told.recv().await.unwrap());
+        told.changed().await.unwrap();
+        seen.push(told.borrow_and_update().clone());
         stop.cancel();
         task.await.unwrap().unwrap();
         let ids = |names: Names| {

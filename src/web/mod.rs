@@ -2,10 +2,11 @@
 //!
 //! **Invariants.** A request waits for nothing but its own socket, and the first
 //! one with a password for its verification: what it shows is already there. No
-//! request changes anything.
+//! request changes anything but `/-/reload`, which waits until that is done.
 
 mod gate;
 mod landing;
+mod reload;
 mod routes;
 mod runbooks;
 mod users;
@@ -17,6 +18,7 @@ use hyper::{Request, body::Incoming};
 use tokio_util::sync::CancellationToken;
 
 pub use gate::{Gate, GateSettings, Rate};
+pub use reload::Wish;
 pub use routes::Routes;
 
 use crate::net::{self, Entrance, Places};

@@ -1,7 +1,8 @@
 //! Which path answers what.
 //!
 //! **Invariants.** An answer depends on the method, the path, `Accept`,
-//! `Accept-Encoding`, the gate and what stands on the shelf. HEAD answers as GET does, without the body. The
+//! `Accept-Encoding`, the gate, what stands on the shelf, and for `/-/reload` on
+//! what came of it. HEAD answers as GET does, without the body. The
 //! health paths say nothing but the health, and say it to everybody.
 
 use std::sync::{
@@ -18,9 +19,13 @@ use hyper::{
     },
 };
 
+use tokio::sync::mpsc;
+
 use super::{
     gate::{Gate, Refusal},
-    landing, runbooks,
+    landing,
+    reload::{self, Wish},
+    runbooks,
 };
 use crate::{
     exposition::{self, Coding, Pieces, Shelf, coding, negotiate, registry},
@@ -34,6 +39,9 @@ const HEALTHY: &str = "/-/healthy";
 
 /// Whether it is set up.
 const READY: &str = "/-/ready";
+
+/// Has the configuration loaded again.
+const RELOAD: &str = "/-/reload";
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -51,6 +59,8 @@ pub struct Routes {
     pub board: Arc<Board>,
     /// Set once the exporter is set up.
     pub ready: Arc<AtomicBool>,
+    /// Where wishes to reload go; nowhere, if nobody may have one.
+    pub wishes: Option<mpsc::Sender<Wish>>,
 }
 
 fn refuse(refusal: &Refusal, method: &Method) -> Response<Body> {
@@ -93,10 +103,21 @@ impl Routes {
             _ => gate.admit(headers).await,
         };
         let mut response = match admitted {
+            Ok(()) if path == RELOAD => self.reload(method).await,
             Ok(()) => self.answer(method, path, headers),
             Err(refusal) => refuse(&refusal, method),
         };
         gate.dress(response.headers_mut());
+        response
+    }
+
+    async fn reload(&self, method: &Method) -> Response<Body> {
+        let (status, text) = reload::answer(self.wishes.as_ref(), method).await;
+        let mut response = Answer::text(status, text).respond(method);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = HeaderValue::from_static(reload::METHODS);
+            response.headers_mut().insert(ALLOW, allowed);
+        }
         response
     }
 
@@ -159,8 +180,8 @@ impl Routes {
 }
 
 impl Answer {
-    fn text(status: StatusCode, body: &'static str) -> Self {
-        Self::whole(status, PLAIN, Bytes::from_static(body.as_bytes()))
+    fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::whole(status, PLAIN, body.into())
     }
 
     fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {

@@ -9,9 +9,7 @@ use cryptshare_exporter::{
     exposition::{Answer, Coding, Page, Protocol},
     ledger::{Causes, Ledger, Origin, RecipientLabels, Settings, Watching},
     metrics::{self, SenderView},
-    model::{
-        Discover, Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification,
-    },
+    model::{Finding, Observation, Reason, Round, Scope, SenderId, TrackingId, Verification},
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -50,10 +48,7 @@ fn round(failure: Option<Reason>, verified_until: Verification) -> Finding {
 fn watching(named: &[&str]) -> Watching {
     let configured = |name: &&str| (id(name), Origin::Configured);
     Watching {
-        scope: Scope {
-            discover: Discover::Everything,
-            max_age: None,
-        },
+        scope: Scope::EVERYTHING,
         named: named.iter().map(configured).collect(),
         ..Watching::default()
     }
@@ -88,6 +83,7 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
         Finding::Listed {
             ids: Vec::new(),
             ended: at(-1_000 * 86_400),
+            scope: Scope::EVERYTHING,
         },
         inspected(ACTIVE, "status/processing.json"),
         inspected(FAILED, "status/failed.json"),
@@ -96,6 +92,7 @@ fn ledger(senders: [SenderId; 2]) -> Ledger {
         Finding::Listed {
             ids,
             ended: at(-60),
+            scope: Scope::EVERYTHING,
         },
         inspected(ACTIVE, "status/active.json"),
         round(None, until),

@@ -38,6 +38,7 @@ mod prometheus;
 mod properties;
 mod quirks;
 mod receive;
+mod reload;
 mod restart;
 mod rig;
 mod send;

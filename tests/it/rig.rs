@@ -248,7 +248,7 @@ pub struct Exporter {
     pub process: Process,
     client: reqwest::Client,
     pub url: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Exporter {
@@ -289,13 +289,28 @@ impl Exporter {
             process,
             client: client(),
             url,
-            _directory: directory,
+            directory,
         }
     }
 
     /// Starts an exporter that discovers the transfers of every sender.
     pub async fn watching(server: &Server, arguments: &[&str]) -> Self {
         Self::start(&config(server, ""), arguments).await
+    }
+
+    /// Writes another configuration in the place of its own.
+    pub fn configure(&self, config: &str) {
+        write(self.directory.path(), "exporter.toml", config);
+    }
+
+    /// Has the configuration loaded again: the status and what is told.
+    pub async fn reload(&self, method: &str) -> (u16, String) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self
+            .client
+            .request(method, format!("{}/-/reload", self.url));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// The text of `path`.

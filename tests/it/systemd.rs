@@ -34,6 +34,16 @@ impl Manager {
         socket.display().to_string()
     }
 
+    /// Everything that it has been told.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// Forgets what it has been told.
+    pub fn forget(&mut self) {
+        self.told.clear();
+    }
+
     /// Waits until it is told this.
     pub async fn hears(&mut self, what: &str) {
         let (socket, told) = (&self.socket, &mut self.told);

@@ -17,6 +17,7 @@ pub(super) use watch::read as read_watch_file;
 use super::{
     Config, SenderOptions,
     document::{Lines, Place, Problems, Table},
+    input::Inputs,
     problem::Problem,
     values,
 };
@@ -29,13 +30,15 @@ use crate::{
 /// this variable alone, for it bears the name of the unit.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Where files are looked for, and where warnings go.
+/// Where files are looked for, and where it is noted what was read and what is
+/// odd.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Surroundings {
     /// Of relative files.
     directory: PathBuf,
     /// Of files below `${CREDENTIALS_DIRECTORY}`.
     credentials: Option<PathBuf>,
+    inputs: Inputs,
     warnings: Problems,
 }
 
@@ -52,6 +55,7 @@ impl Surroundings {
                 return Err((name.to_owned(), why));
             }
         };
+        self.inputs.note(&path);
         files::read(&path).map_err(|error| (path.display().to_string(), error.to_string()))
     }
 
@@ -63,20 +67,25 @@ impl Surroundings {
 /// What is wrong with a file, and what is only odd.
 pub(super) type Findings = (Vec<Problem>, Vec<Problem>);
 
-/// The whole file.
-pub(super) fn read(text: &str, directory: &Path) -> Result<Config, Findings> {
+/// The whole file at `path`, which says `text`.
+pub(super) fn read(text: &str, path: &Path) -> Result<Config, Findings> {
     let problems = Problems::default();
     let mut root = root(text, &problems).map_err(|problems| (problems, Vec::new()))?;
     let around = Surroundings {
-        directory: directory.to_owned(),
+        directory: path.parent().unwrap_or(Path::new("")).to_owned(),
         credentials: std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from),
-        warnings: Problems::default(),
+        ..Surroundings::default()
     };
+    let (state_place, state_directory) = state(&mut root, &around);
     let config = Config {
-        state_directory: state(&mut root, &around),
+        state_directory,
         servers: servers(&mut root, &around),
         metrics: metrics::read(root.table("metrics"), &around),
         warnings: around.warnings.take(),
+        inputs: around.inputs.take(),
+        state_place,
+        path: path.to_owned(),
+        text: text.into(),
     };
     root.finish();
     match problems.take() {
@@ -107,12 +116,20 @@ fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
     }
 }
 
-fn state(root: &mut Table<'_>, around: &Surroundings) -> Option<PathBuf> {
-    let mut table = root.table("state")?;
+/// Where the state directory stands, or could, and which it is.
+fn state(root: &mut Table<'_>, around: &Surroundings) -> (Place, Option<PathBuf>) {
+    let nowhere = Place {
+        line: 1,
+        key: "state.directory".to_owned(),
+    };
+    let Some(mut table) = root.table("state") else {
+        return (nowhere, None);
+    };
     let directory = table.parsed("directory", values::directory);
-    let directory = directory.map(|(_, text)| around.directory.join(text));
     table.finish();
-    directory
+    directory.map_or((nowhere, None), |(place, text)| {
+        (place, Some(around.directory.join(text)))
+    })
 }
 
 fn servers(root: &mut Table<'_>, around: &Surroundings) -> Vec<super::Server> {

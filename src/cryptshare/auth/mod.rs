@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use self::held::{Held, Refusal};
 use super::{
-    Endpoint, Error,
+    Endpoint, Error, SenderSettings, Settings,
     answers::Methods,
     tokens::{Flow, Kept, TokenFile},
     transport::Transport,
@@ -52,9 +52,23 @@ pub(super) struct Identity {
     pub(super) language: String,
 }
 
+impl Identity {
+    fn new(settings: &Settings, sender: &SenderSettings) -> Self {
+        Self {
+            server: settings.server.clone(),
+            label: sender.label.clone(),
+            address: sender.address.clone(),
+            language: sender.language.clone(),
+        }
+    }
+}
+
 impl Login {
     /// A login that takes up the token that an earlier process has kept.
-    pub(super) fn new(identity: Identity, file: TokenFile) -> Self {
+    pub(super) fn new(settings: &Settings, sender: &SenderSettings) -> Self {
+        let directory = settings.token_directory.as_deref();
+        let file = directory.map(|d| TokenFile::new(d, &sender.id, &settings.client_id));
+        let file = file.unwrap_or_default();
         let mut held = Held {
             seen: file.stamp(),
             ..Held::default()
@@ -63,9 +77,18 @@ impl Login {
             held.take(kept);
         }
         Self {
-            identity,
+            identity: Identity::new(settings, sender),
             file,
             held: Arc::new(Mutex::new(held)),
+        }
+    }
+
+    /// The login of the same sender, which may be spelled otherwise: what is
+    /// held is shared.
+    pub(super) fn follow(&self, settings: &Settings, sender: &SenderSettings) -> Self {
+        Self {
+            identity: Identity::new(settings, sender),
+            ..self.clone()
         }
     }
 

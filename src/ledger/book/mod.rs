@@ -4,6 +4,7 @@
 //! listing it, so that what returns is recognized.
 
 mod baseline;
+mod labels;
 mod persist;
 mod shown;
 
@@ -15,7 +16,8 @@ use baseline::Baseline;
 
 use super::{Counters, Happened, Origin, Presence, Watching, recipients::Labels};
 use crate::model::{
-    ById, Discover, Event, Record, Round, State, TrackingId, Transfer, View, merge, record::Tally,
+    ById, Discover, Event, Record, Round, Scope, State, TrackingId, Transfer, View, merge,
+    record::Tally,
 };
 
 /// A record that the server no longer lists keeps its marks this long.
@@ -295,9 +297,18 @@ impl Book {
         named.get(&reading.id) == Some(&Origin::Configured) && !scope.admits_reading(reading, at)
     }
 
-    /// The end of a listing: what it did not show is not listed.
-    pub(super) fn end_listing(&mut self, ids: Vec<TrackingId>, ended: Timestamp, at: Timestamp) {
-        self.is_touched |= self.baseline.take(self.watching.scope, ended);
+    /// The end of a listing: what it did not show is not listed. One that began
+    /// under another scope says nothing of what is watched now.
+    pub(super) fn end_listing(
+        &mut self,
+        ids: Vec<TrackingId>,
+        (scope, ended): (Scope, Timestamp),
+        at: Timestamp,
+    ) {
+        if scope != self.watching.scope {
+            return;
+        }
+        self.is_touched |= self.baseline.take(scope, ended);
         self.settle_missing(&ids.into_iter().collect(), at);
     }
 

@@ -7,11 +7,6 @@ use std::time::Duration;
 use super::*;
 use crate::model::{Discover, Scope, State, Verification};
 
-const EVERYTHING: Scope = Scope {
-    discover: Discover::Everything,
-    max_age: None,
-};
-
 fn at(seconds: i64) -> Timestamp {
     // 2026-04-01, a quarter to one in the afternoon.
     Timestamp::from_second(1_775_047_500 + seconds).unwrap()
@@ -23,14 +18,15 @@ fn id(text: &str) -> TrackingId {
 
 /// A book of a sender whose transfers are all discovered, and these named.
 fn book(named: &[(&str, Origin)]) -> Book {
-    watching(EVERYTHING, named)
+    watching(Scope::EVERYTHING, named)
 }
 
 /// A listing of one page.
 fn list(book: &mut Book, page: Vec<Transfer>, at: Timestamp) -> Happened {
     let ids = page.iter().map(|reading| reading.id.clone()).collect();
     let happened = book.see(page, at);
-    book.end_listing(ids, at, at);
+    let scope = book.watching.scope;
+    book.end_listing(ids, (scope, at), at);
     happened
 }
 
@@ -165,7 +161,7 @@ fn discovery_that_is_switched_on_begins_with_a_baseline() {
     book.inspect(&reading("f", State::Active), at(0));
     book.watch(
         Watching {
-            scope: EVERYTHING,
+            scope: Scope::EVERYTHING,
             named: [(id("f"), Origin::Configured)].into(),
             ..Watching::default()
         },
@@ -401,7 +397,7 @@ fn discovering_everything_after_what_lives_has_a_baseline_for_what_had_ended() {
     list(&mut book, vec![reading("a", State::Active)], at(0));
     book.inspect(&reading("a", State::Active), at(1));
     let everything = Watching {
-        scope: EVERYTHING,
+        scope: Scope::EVERYTHING,
         ..book.watching.clone()
     };
     book.watch(everything, at(60));
@@ -421,7 +417,7 @@ fn discovering_everything_after_what_lives_has_a_baseline_for_what_had_ended() {
         book.inspect(&failing("mute", State::Failed), at(62)),
         vec![]
     );
-    assert_eq!(book.listed().scope, EVERYTHING);
+    assert_eq!(book.listed().scope, Scope::EVERYTHING);
 }
 
 #[test]
@@ -446,7 +442,7 @@ fn what_a_listing_shows_only_because_a_reload_names_it_has_a_baseline() {
     let old = "20260215-080000-Qx7Lm2Za";
     let week = Scope {
         max_age: Some(Duration::from_hours(7 * 24)),
-        ..EVERYTHING
+        ..Scope::EVERYTHING
     };
     for (scope, name, state) in [
         (week, old, State::Active),

@@ -6,6 +6,7 @@
 mod baseline;
 mod lives;
 mod server;
+mod watching;
 
 use jiff::Timestamp;
 use server::{Deed, EACH, Server, Tells, observed, settings};

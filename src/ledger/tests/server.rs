@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     ledger::{Settings, Watching},
     model::{
-        Discover, Event, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval,
-        Scope, SenderId, State, TrackingId, Transfer,
+        Event, File, FileDownloads, Finding, Method, Observation, Recipient, Retrieval, Scope,
+        SenderId, State, TrackingId, Transfer,
     },
 };
 
@@ -22,12 +22,8 @@ pub(super) fn sender() -> SenderId {
 }
 
 pub(super) fn settings() -> Settings {
-    let scope = Scope {
-        discover: Discover::Everything,
-        max_age: None,
-    };
     let watching = Watching {
-        scope,
+        scope: Scope::EVERYTHING,
         ..Watching::default()
     };
     Settings {
@@ -110,7 +106,8 @@ impl Server {
         };
         let page: Vec<_> = known.map(item).collect();
         let ids = page.iter().map(|one| one.id.clone()).collect();
-        [Finding::Seen(page), Finding::Listed { ids, ended }]
+        let scope = Scope::EVERYTHING;
+        [Finding::Seen(page), Finding::Listed { ids, ended, scope }]
     }
 
     /// What a single read tells.

@@ -12,7 +12,7 @@ use crate::{
     exposition::Protocol,
     ledger::RecipientLabels,
     metrics::{Printer, blocks::MEAN, choose, everybody},
-    model::{Finding, State, Transfer},
+    model::{Finding, Scope, State, Transfer},
 };
 
 /// As many transfers each sender has at first: some blocks.
@@ -215,7 +215,8 @@ fn a_year_of_coming_and_going_leaves_blocks_full() {
         desk.observe(ADA, seconds, Finding::Seen(page));
         let ids = listed.clone().map(|n| id(&name(n))).collect();
         let ended = at(seconds);
-        desk.observe(ADA, seconds, Finding::Listed { ids, ended });
+        let scope = Scope::EVERYTHING;
+        desk.observe(ADA, seconds, Finding::Listed { ids, ended, scope });
         desk.end_round(ADA, seconds, None);
         let (blocks, new) = desk.blocks(seconds);
         assert!(blocks <= 2 + 2 * listed.len() / mean, "day {day}: {blocks}");

@@ -23,8 +23,8 @@ use crate::{
     ledger::{self, Causes, Ledger, RecipientLabels},
     metric::Metric,
     model::{
-        Discover, File, FileDownloads, Finding, Method, Observation, Reason, Recipient, Retrieval,
-        Round, Scope, SenderId, State, TrackingId, Transfer, Verification,
+        File, FileDownloads, Finding, Method, Observation, Reason, Recipient, Retrieval, Round,
+        Scope, SenderId, State, TrackingId, Transfer, Verification,
     },
 };
 
@@ -51,10 +51,7 @@ const BOB: &str = "bob@example.com";
 fn watching(named: Vec<TrackingId>) -> ledger::Watching {
     let configured = |id| (id, ledger::Origin::Configured);
     ledger::Watching {
-        scope: Scope {
-            discover: Discover::Everything,
-            max_age: None,
-        },
+        scope: Scope::EVERYTHING,
         named: named.into_iter().map(configured).collect(),
         ..ledger::Watching::default()
     }
@@ -122,6 +119,7 @@ impl Desk {
             Finding::Listed {
                 ids,
                 ended: at(seconds),
+                scope: Scope::EVERYTHING,
             },
         );
         for reading in singly {

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::{
     SenderPlan,
-    policy::{Turn, jittered},
+    policy::{Turn, jittered, spread},
     queue::Queue,
 };
 use crate::model::{Discover, State, TrackingId, Transfer, View};
@@ -147,13 +147,23 @@ impl Agenda {
 
     /// Follows another plan from now on. What is named anew is due at once;
     /// what is named no more is forgotten, unless it is discovered.
-    pub(super) fn replan(&mut self, plan: SenderPlan, server_now: Timestamp, now: Instant) {
+    pub(super) fn replan(
+        &mut self,
+        plan: SenderPlan,
+        server_now: Timestamp,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) {
         let (scope, named) = (plan.scope, plan.named.clone());
+        let has_other_intervals = plan.intervals != self.plan.intervals;
         if scope != self.plan.scope {
             self.next_listing = now;
             self.unfinished = None;
         }
         let before = std::mem::replace(&mut self.plan, plan).named;
+        if has_other_intervals {
+            self.hasten(now, rng);
+        }
         if !scope.discovers() {
             self.keep_named();
         }
@@ -166,6 +176,25 @@ impl Agenda {
             let watched = self.watched.entry(id.clone()).or_default();
             if !watched.state.is_some_and(State::is_final) {
                 self.push_quick(now, id.clone());
+            }
+        }
+    }
+
+    /// No wait that began under other intervals is longer than these allow.
+    fn hasten(&mut self, now: Instant, rng: &mut impl Rng) {
+        let intervals = self.plan.intervals;
+        let next_full = now + spread(intervals.normal, rng);
+        self.next_full = self.next_full.min(next_full);
+        let next_listing = now + spread(intervals.listing, rng);
+        self.next_listing = self.next_listing.min(next_listing);
+        for (id, watched) in &self.watched {
+            let turn = intervals.next_read(watched.state, watched.reads);
+            if let Some(delay) = turn.after {
+                // What is due each interval comes with the next full round.
+                let is_rare = delay > intervals.normal;
+                let regular = if is_rare { now + delay } else { self.next_full };
+                self.regular.hasten(regular, id);
+                self.quick.hasten(now + delay, id);
             }
         }
     }
@@ -238,6 +267,11 @@ impl Agenda {
     pub(super) fn next_round(&self) -> Instant {
         let quick = self.quick.next_due();
         quick.map_or(self.next_full, |quick| quick.min(self.next_full))
+    }
+
+    /// When the next full round is due.
+    pub(super) const fn next_full(&self) -> Instant {
+        self.next_full
     }
 
     /// Lets nothing happen before `at`, and then a full round.

@@ -3,6 +3,8 @@
 //! **Invariants.** Owns the queue, every agenda and every breaker; a round
 //! borrows its agenda by being handed it, and returns it.
 
+mod change;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -10,16 +12,16 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::rngs::StdRng;
 use tokio::{
-    sync::mpsc,
-    task::{JoinError, JoinSet},
+    sync::{mpsc, oneshot},
+    task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Pulse, SenderPlan, ServerPlan, Settings, Source,
+    Pulse, Settings, Source,
     agenda::Agenda,
     breaker::{Admission, Breaker, Streak},
     queue::Queue,
@@ -34,15 +36,18 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The first ceiling of a sender's back-off.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-
-/// The servers by name.
-pub type Sources<S> = BTreeMap<String, Arc<S>>;
+/// What is polled from now on.
+#[derive(Debug)]
+pub struct Change<S> {
+    /// Everything, also what stays as it is.
+    pub settings: Settings<S>,
+    /// Told when this is in effect: nobody is asked any more who is not in it.
+    pub done: oneshot::Sender<()>,
+}
 
 /// What the scheduler lives in.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct Surroundings<S> {
     /// Wall time.
     pub clock: Clock,
     /// Randomness; a seed repeats every decision.
@@ -51,9 +56,9 @@ pub struct Surroundings {
     pub telemetry: Telemetry,
     /// Who is told that the scheduler lives.
     pub pulse: Pulse,
-    /// New plans of senders that are polled. Who takes in the observations must
-    /// have been told of them before.
-    pub plans: mpsc::Receiver<Vec<SenderPlan>>,
+    /// Other settings. Who takes in the observations must have been told of them
+    /// before.
+    pub changes: mpsc::Receiver<Change<S>>,
     /// Where observations go.
     pub out: mpsc::Sender<Observation>,
     /// Cancelled when the scheduler is to stop.
@@ -81,13 +86,29 @@ struct Done<S> {
     admission: Admission,
 }
 
+/// What all senders of a server share.
+struct Server<S> {
+    source: Arc<S>,
+    breaker: Breaker,
+    max_backoff: Duration,
+}
+
+/// A round that is not over.
+struct UnderWay {
+    /// Where a new plan waits for it.
+    letter: Letter,
+    is_probe: bool,
+    task: AbortHandle,
+}
+
 struct Scheduler<S> {
     queue: Queue<SenderId>,
+    /// Of the senders that have no round under way.
     desks: HashMap<SenderId, Desk<S>>,
-    breakers: BTreeMap<String, Breaker>,
-    /// Where plans of senders wait whose round is under way.
-    letters: HashMap<SenderId, Letter>,
+    under_way: HashMap<SenderId, UnderWay>,
     rounds: JoinSet<Done<S>>,
+    servers: BTreeMap<String, Server<S>>,
+    out: mpsc::Sender<Observation>,
     clock: Clock,
     rng: StdRng,
     telemetry: Telemetry,
@@ -99,31 +120,30 @@ struct Scheduler<S> {
 /// # Errors
 /// Never; a panic in a round is passed on.
 pub async fn run<S: Source>(
-    sources: Sources<S>,
-    settings: Settings,
-    surroundings: Surroundings,
+    settings: Settings<S>,
+    surroundings: Surroundings<S>,
 ) -> anyhow::Result<()> {
     let Surroundings {
         clock,
         rng,
         telemetry,
         mut pulse,
-        mut plans,
+        mut changes,
         out,
         stop,
     } = surroundings;
     let mut scheduler = Scheduler {
         queue: Queue::default(),
         desks: HashMap::new(),
-        breakers: BTreeMap::new(),
-        letters: HashMap::new(),
+        under_way: HashMap::new(),
         rounds: JoinSet::new(),
+        servers: BTreeMap::new(),
+        out,
         clock,
         rng,
         telemetry,
     };
-    scheduler.settle(&sources, settings, &out);
-    drop(out);
+    scheduler.follow(settings).await?;
     loop {
         pulse.beat();
         scheduler.start_due();
@@ -131,54 +151,32 @@ pub async fn run<S: Source>(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-            Some(done) = scheduler.rounds.join_next() => scheduler.finish(unwind(done)?),
-            Some(plans) = plans.recv() => scheduler.replan(plans),
-        }
-    }
-}
-
-/// A panic in a round ends the scheduler, and so the process, by name.
-fn unwind<T>(done: Result<T, JoinError>) -> anyhow::Result<T> {
-    done.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => error.into(),
-    })
-}
-
-impl<S: Source> Scheduler<S> {
-    /// Sets up every sender, its first round spread over the first seconds.
-    fn settle(&mut self, sources: &Sources<S>, plan: Settings, out: &mpsc::Sender<Observation>) {
-        for server in plan.servers {
-            let Some(source) = sources.get(&server.name) else {
-                continue;
-            };
-            let breaker = Breaker::new(longest_probe(&server));
-            self.breakers.insert(server.name.clone(), breaker);
-            for plan in server.senders {
-                let first = plan.intervals.until_first_round(&mut self.rng);
-                self.queue.push(Instant::now() + first, plan.id.clone());
-                let ceiling = server.max_backoff.max(plan.intervals.normal);
-                let letter = Letter::default();
-                self.letters.insert(plan.id.clone(), letter.clone());
-                let desk = Desk {
-                    backoff: Backoff::new(FIRST_BACKOFF, ceiling),
-                    context: Context {
-                        letter,
-                        source: Arc::clone(source),
-                        clock: self.clock,
-                        out: out.clone(),
-                    },
-                    rng: StdRng::from_rng(&mut self.rng),
-                    failures: 0,
-                    is_settled: false,
-                    troubles: Troubles::default(),
-                    agenda: Agenda::new(plan, Instant::now()),
-                };
-                self.desks.insert(desk.agenda.plan.id.clone(), desk);
+            Some(ended) = scheduler.rounds.join_next() => {
+                if let Some(done) = unwind(ended)? {
+                    scheduler.finish(done);
+                }
+            }
+            Some(change) = changes.recv() => {
+                scheduler.follow(change.settings).await?;
+                // Nobody waits any more if the process is ending.
+                change.done.send(()).unwrap_or_default();
             }
         }
     }
+}
 
+/// What a round has come to; nothing, if it was aborted. A panic in it ends the
+/// scheduler, and so the process, by name.
+fn unwind<T>(ended: Result<T, JoinError>) -> anyhow::Result<Option<T>> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(done) => Ok(Some(done)),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(error)) if error.is_cancelled() => Ok(None),
+        Err(Err(error)) => Err(error.into()),
+    }
+}
+
+impl<S: Source> Scheduler<S> {
     fn start_due(&mut self) {
         let now = Instant::now();
         while let Some((due, id)) = self.queue.pop_due(now) {
@@ -187,27 +185,14 @@ impl<S: Source> Scheduler<S> {
             };
             self.telemetry
                 .lag(now.saturating_duration_since(due).as_secs_f64());
-            let breaker = self.breakers.get_mut(id.server());
-            let admission = breaker.map_or(Admission::Go, |breaker| breaker.admit(now));
-            self.rounds.spawn(poll(desk, admission));
-        }
-    }
-
-    /// Gives senders other plans: to those whose round is under way between two
-    /// of its reads, or when it is over.
-    fn replan(&mut self, plans: Vec<SenderPlan>) {
-        for plan in plans {
-            let Some(desk) = self.desks.get_mut(&plan.id) else {
-                if let Some(letter) = self.letters.get(&plan.id) {
-                    letter.put(plan);
-                }
-                continue;
+            let server = self.servers.get_mut(id.server());
+            let admission = server.map_or(Admission::Go, |server| server.breaker.admit(now));
+            let under_way = UnderWay {
+                letter: desk.context.letter.clone(),
+                is_probe: admission == Admission::Probe,
+                task: self.rounds.spawn(poll(desk, admission)),
             };
-            desk.replan(plan);
-            if desk.is_settled {
-                let id = desk.agenda.plan.id.clone();
-                self.queue.push(desk.agenda.next_round(), id);
-            }
+            self.under_way.insert(id, under_way);
         }
     }
 
@@ -220,13 +205,18 @@ impl<S: Source> Scheduler<S> {
             admission,
         } = done;
         let now = Instant::now();
+        self.under_way.remove(&desk.agenda.plan.id);
+        // First of all, so that nothing is told under a label that is gone.
+        if let Some(plan) = desk.context.letter.take() {
+            desk.replan(plan);
+        }
+        if let Some(server) = self.servers.get(desk.agenda.plan.id.server()) {
+            desk.follow(server);
+        }
         self.count(&desk, &outcome, now - began);
         let plan = &desk.agenda.plan;
         desk.troubles.tell(plan, &outcome, now);
         self.tell_breaker(&desk, &outcome, &admission, now);
-        if let Some(plan) = desk.context.letter.take() {
-            desk.replan(plan);
-        }
         desk.is_settled = outcome.failure.is_none();
         let next = match &outcome.failure {
             None => {
@@ -265,7 +255,10 @@ impl<S: Source> Scheduler<S> {
         now: Instant,
     ) {
         let server = desk.agenda.plan.id.server();
-        let breaker = self.breakers.get_mut(server);
+        let breaker = self
+            .servers
+            .get_mut(server)
+            .map(|server| &mut server.breaker);
         let Some(breaker) = breaker.filter(|_| !matches!(admission, Admission::Refused(_))) else {
             return;
         };
@@ -298,23 +291,10 @@ impl<S: Source> Scheduler<S> {
     fn after_refusal(&self, desk: &Desk<S>, now: Instant) -> Instant {
         let plan = &desk.agenda.plan;
         let regular = now + plan.intervals.normal;
-        let breaker = self.breakers.get(plan.id.server());
-        let admits_at = breaker.and_then(|breaker| breaker.admits_at(now));
+        let server = self.servers.get(plan.id.server());
+        let admits_at = server.and_then(|server| server.breaker.admits_at(now));
         admits_at.map_or(regular, |at| at.clamp(now, regular))
     }
-}
-
-impl<S: Source> Desk<S> {
-    fn replan(&mut self, plan: SenderPlan) {
-        let server_now = self.context.source.server_now();
-        self.agenda.replan(plan, server_now, Instant::now());
-    }
-}
-
-/// Probes come no less often than the busiest sender would ask.
-fn longest_probe(server: &ServerPlan) -> Duration {
-    let intervals = server.senders.iter().map(|plan| plan.intervals.normal);
-    server.max_backoff.max(intervals.min().unwrap_or_default())
 }
 
 async fn poll<S: Source>(mut desk: Desk<S>, admission: Admission) -> Done<S> {

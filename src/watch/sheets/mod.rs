@@ -10,13 +10,14 @@
 mod pattern;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map},
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use pattern::{is_wild, matched};
+use pattern::{is_wild, matched, would_match};
 
 use super::{Entry, Names, Read, Source, names::merge};
 use crate::{
@@ -35,13 +36,15 @@ const MOST_LOOKS: u32 = 10;
 const MISSED_LOOKS: u32 = 2;
 
 /// All watch files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sheets {
     sources: Vec<Source>,
-    /// By the source and the path.
-    found: BTreeMap<(usize, PathBuf), Sheet>,
+    found: BTreeMap<Key, Sheet>,
     is_full: bool,
 }
+
+/// The server's name and the path.
+type Key = (Arc<str>, PathBuf);
 
 /// One file.
 #[derive(Debug)]
@@ -75,7 +78,7 @@ pub(super) struct Found {
 /// What the patterns match.
 #[derive(Default)]
 struct Matches {
-    paths: BTreeSet<(usize, PathBuf)>,
+    paths: BTreeSet<Key>,
     folders: BTreeSet<PathBuf>,
     /// Folders that cannot be read: what is in them is not known.
     dark: Vec<PathBuf>,
@@ -94,6 +97,25 @@ impl Sheets {
         };
         let found = sheets.look_by(Origin::Configured);
         (sheets, found)
+    }
+
+    /// Looks for the files of other sources from now on. Every file is read anew,
+    /// since it may be read in another way; what it says stays where that is no
+    /// good. What comes into view counts as configured.
+    pub(super) fn follow(&mut self, sources: Vec<Source>) -> Found {
+        self.sources = sources;
+        let sources = &self.sources;
+        self.found.retain(|(server, path), _| {
+            let own = sources.iter().filter(|source| source.server == *server);
+            let mut patterns = own.flat_map(|source| &source.patterns);
+            patterns.any(|pattern| would_match(pattern, path))
+        });
+        self.found.values_mut().for_each(Sheet::doubt);
+        let found = self.look_by(Origin::Configured);
+        Found {
+            is_changed: true,
+            ..found
+        }
     }
 
     /// Looks at all files, and reads those that changed and were then left
@@ -118,14 +140,16 @@ impl Sheets {
         let matches = self.matches();
         let mut found = Found::default();
         for key in &matches.paths {
-            let sheet = self
-                .found
-                .entry(key.clone())
-                .or_insert_with(|| Sheet::new(origin));
-            let Some(source) = self.sources.get(key.0) else {
+            let (server, path) = key;
+            let source = self.sources.iter().find(|source| source.server == *server);
+            let Some(source) = source else {
                 continue;
             };
-            found.is_changed |= sheet.look(&key.1, &source.read, origin);
+            let (sheet, when) = match self.found.entry(key.clone()) {
+                btree_map::Entry::Vacant(place) => (place.insert(Sheet::new(origin)), origin),
+                btree_map::Entry::Occupied(sheet) => (sheet.into_mut(), Origin::Dropped),
+            };
+            found.is_changed |= sheet.look(path, &source.read, when);
         }
         self.found.retain(|key, sheet| {
             if !matches.paths.contains(key) && !matches.may_hide(&key.1) {
@@ -145,9 +169,9 @@ impl Sheets {
 
     fn matches(&mut self) -> Matches {
         let mut matches = Matches::default();
-        for (number, source) in self.sources.iter().enumerate() {
+        for source in &self.sources {
             for pattern in &source.patterns {
-                matches.add(number, pattern);
+                matches.add(&source.server, pattern);
             }
         }
         if matches.is_full && !self.is_full {
@@ -163,7 +187,7 @@ impl Sheets {
 }
 
 impl Matches {
-    fn add(&mut self, number: usize, pattern: &str) {
+    fn add(&mut self, server: &Arc<str>, pattern: &str) {
         let folder = Path::new(pattern).parent();
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         self.add_folders(folder.unwrap_or(Path::new(".")));
@@ -174,7 +198,7 @@ impl Matches {
                 self.is_full = true;
                 return;
             }
-            self.paths.insert((number, path));
+            self.paths.insert((Arc::clone(server), path));
         }
     }
 
@@ -204,6 +228,15 @@ impl Sheet {
             unread: 0,
             missed: 0,
             trouble: None,
+        }
+    }
+
+    /// Has the file read again. Where it could not be read, what it names when it
+    /// can comes by what was changed here.
+    fn doubt(&mut self) {
+        self.unread = self.unread.max(1);
+        if self.trouble.is_some() {
+            self.origin = Origin::Configured;
         }
     }
 

@@ -33,6 +33,14 @@ pub(super) fn is_wild(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
+/// Whether `pattern` would match `path`, were it there.
+pub(super) fn would_match(pattern: &str, path: &Path) -> bool {
+    // As `matched` goes through it.
+    let pattern: PathBuf = Path::new(pattern).components().collect();
+    let pattern = Pattern::new(&pattern.to_string_lossy());
+    pattern.is_ok_and(|pattern| pattern.matches_path_with(path, MATCHING))
+}
+
 /// What `pattern` matches; one that is none matches nothing.
 pub(super) fn matched(pattern: &str) -> Matched {
     let mut matched = Matched {

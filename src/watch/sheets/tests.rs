@@ -27,6 +27,7 @@ impl Desk {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let source = Source {
+            server: "prod".into(),
             patterns: vec![format!("{}/*.toml", folder.path().display())],
             read: Arc::new(read),
         };

@@ -112,12 +112,12 @@ async fn a_wider_scope_reads_nothing_that_had_ended_before() {
     let run = Run::start(&fake, plans(1, named));
     fake.list_plainly();
     sleep(MINUTE * 2).await;
-    run.plans.send(plans(1, |_| {})).await.unwrap();
+    run.replan(plans(1, |_| {})).await;
     let calls = run.calls_within(MINUTE * 3).await;
     assert!(calls.iter().any(|call| call.what == What::List));
     let ended = reads(&calls).into_iter().filter(|id| id.starts_with('b'));
     assert_eq!(ended.count(), 0);
-    run.plans.send(plans(1, named)).await.unwrap();
+    run.replan(plans(1, named)).await;
     sleep(MINUTE * 2).await;
     let calls = run.calls_within(MINUTE * 10).await;
     assert!(calls.iter().all(|call| call.what == What::Verify));

@@ -3,6 +3,7 @@
 //! **Invariants.** No socket: a paused clock would fire its deadlines at once.
 
 mod bulk;
+mod changes;
 mod living;
 mod plans;
 mod restart;
@@ -18,6 +19,7 @@ use std::{
     },
 };
 
+use rand::SeedableRng;
 use tokio::time::sleep;
 
 use super::*;
@@ -231,6 +233,10 @@ impl Source for Fake {
     fn server_now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 fn reading((id, state): (&TrackingId, &State)) -> Transfer {
@@ -318,12 +324,25 @@ fn plans(count: usize, change: impl Fn(&mut SenderPlan)) -> Vec<SenderPlan> {
     plans
 }
 
+/// One server with these senders.
+fn settings(fake: &Arc<Fake>, senders: Vec<SenderPlan>) -> Settings<Fake> {
+    let server = ServerPlan {
+        name: SERVER.to_owned(),
+        source: Arc::clone(fake),
+        max_backoff: MINUTE,
+        senders,
+    };
+    Settings {
+        servers: vec![server],
+    }
+}
+
 /// A scheduler at work on a fake server.
 struct Run {
     fake: Arc<Fake>,
     telemetry: Telemetry,
     stop: CancellationToken,
-    plans: mpsc::Sender<Vec<SenderPlan>>,
+    changes: mpsc::Sender<Change<Fake>>,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
     observed: Arc<Mutex<Vec<Observation>>>,
     drain: tokio::task::JoinHandle<()>,
@@ -340,23 +359,16 @@ impl Run {
         let observed = Arc::new(Mutex::new(Vec::new()));
         let (change, changes) = mpsc::channel(1);
         let (telemetry, stop) = (Telemetry::new().unwrap(), CancellationToken::new());
-        let server = ServerPlan {
-            name: SERVER.to_owned(),
-            max_backoff: MINUTE,
-            senders,
-        };
         let surroundings = Surroundings {
             clock: Clock::anchored(Timestamp::UNIX_EPOCH),
             rng: StdRng::seed_from_u64(7),
             telemetry: telemetry.clone(),
             pulse,
-            plans: changes,
+            changes,
             out,
             stop: stop.clone(),
         };
-        let sources = Sources::from([(SERVER.to_owned(), Arc::clone(fake))]);
-        let servers = vec![server];
-        let task = tokio::spawn(run(sources, Settings { servers }, surroundings));
+        let task = tokio::spawn(run(settings(fake, senders), surroundings));
         let kept = Arc::clone(&observed);
         let drain = tokio::spawn(async move {
             while let Some(observation) = inbox.recv().await {
@@ -373,7 +385,7 @@ impl Run {
             fake: Arc::clone(fake),
             telemetry,
             stop,
-            plans: change,
+            changes: change,
             task,
             observed,
             drain,

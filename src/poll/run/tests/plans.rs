@@ -24,10 +24,11 @@ async fn what_is_named_anew_is_read_at_once_and_what_is_named_no_more_never_agai
     let fake = Fake::new(vec![transfers("t", 2, State::Active)]);
     let run = Run::start(&fake, vec![naming(&["t-0"])]);
     run.calls_within(Duration::from_secs(20)).await;
-    run.plans.send(vec![naming(&["t-0", "t-1"])]).await.unwrap();
-    let calls = run.calls_within(Duration::from_secs(1)).await;
+    run.replan(vec![naming(&["t-0", "t-1"])]).await;
+    sleep(Duration::from_secs(1)).await;
+    let calls = fake.take_calls();
     assert_eq!(reads(&calls), ["t-1"]);
-    run.plans.send(vec![naming(&["t-1"])]).await.unwrap();
+    run.replan(vec![naming(&["t-1"])]).await;
     let calls = run.calls_within(MINUTE * 3).await;
     is_all_that_is_read(&calls, "t-1");
     run.end().await;
@@ -42,7 +43,7 @@ async fn a_plan_that_comes_during_a_round_waits_for_its_end() {
         sleep(Duration::from_millis(100)).await;
     }
     drop(fake.take_calls());
-    run.plans.send(vec![naming(&["t-1"])]).await.unwrap();
+    run.replan(vec![naming(&["t-1"])]).await;
     let calls = run.calls_within(Duration::from_secs(19)).await;
     assert_eq!(reads(&calls), Vec::<&str>::new());
     let calls = run.calls_within(MINUTE * 3).await;
@@ -60,7 +61,7 @@ async fn a_plan_asks_nothing_earlier_of_a_server_in_trouble() {
     let mut calls = Vec::new();
     for name in ["t-1", "t-2", "t-3", "t-4", "t-5", "t-6", "t-7", "t-8"] {
         names.push(name);
-        run.plans.send(vec![naming(&names)]).await.unwrap();
+        run.replan(vec![naming(&names)]).await;
         calls.extend(run.calls_within(Duration::from_secs(5)).await);
     }
     assert!(calls.len() <= 10, "{}", calls.len());
@@ -89,7 +90,7 @@ async fn what_is_named_no_more_is_not_read_to_the_end_of_the_round() {
     while fake.calls.lock().unwrap().is_empty() {
         sleep(Duration::from_millis(100)).await;
     }
-    run.plans.send(vec![naming(&["t-0"])]).await.unwrap();
+    run.replan(vec![naming(&["t-0"])]).await;
     let calls = run.calls_within(MINUTE * 3).await;
     is_all_that_is_read(&calls, "t-0");
     assert_eq!(run.take_gone(), vec![], "no answer is wanted any more");
