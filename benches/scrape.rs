@@ -148,6 +148,7 @@ fn scrape_ours(crowd: &mut Crowd) -> (Cost, Bytes) {
         telemetry: Telemetry::new().unwrap(),
         board: Arc::default(),
         ready: Arc::default(),
+        wishes: None,
     };
     let address = serve(async |listener: TcpListener| {
         let gate = Arc::new(Arc::new(Gate::default()).into());
