@@ -22,6 +22,7 @@ mod crowd;
 mod page;
 
 use crowd::Crowd;
+use cryptshare_exporter::exposition::{Answer, Coding, Page, Protocol};
 use page::Answers;
 
 /// Transfers on a page of metrics, and those of them that can still change.
@@ -50,13 +51,19 @@ fn main() {
     steps::print_changed_page(&mut crowd);
 }
 
+/// Makes all pieces of an answer; how many bytes they are.
+fn send(page: &Page, coding: Coding) -> usize {
+    let answer = Answer::new(page.sheet(Protocol::Text), Vec::new(), coding);
+    answer.pieces.map(|piece| piece.unwrap().len()).sum()
+}
+
 /// What is counted.
 mod steps {
     use std::hint::black_box;
 
     use cryptshare_exporter::{
         cryptshare::answers,
-        exposition::{Answer, Coding, Page, Protocol},
+        exposition::{Coding, Page},
         ledger::Ledger,
         model::{TrackingId, Transfer},
     };
@@ -64,6 +71,7 @@ mod steps {
     use super::{
         crowd::Crowd,
         page::{self, PAGE},
+        send,
     };
 
     #[inline(never)]
@@ -113,10 +121,5 @@ mod steps {
     #[inline(never)]
     pub(super) fn send_inflated(page: &Page) {
         assert!(send(page, Coding::Identity) > 10_000_000);
-    }
-
-    fn send(page: &Page, coding: Coding) -> usize {
-        let answer = Answer::new(page.sheet(Protocol::Text), Vec::new(), coding);
-        answer.pieces.map(|piece| piece.unwrap().len()).sum()
     }
 }

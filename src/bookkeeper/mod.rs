@@ -68,18 +68,20 @@ impl fmt::Debug for Change {
     }
 }
 
-/// Takes in observations until the scheduler has hung up, then keeps the last
-/// of them and puts out the last page. Changes come in between two batches.
+/// Puts out the first page at once, so that no scrape comes before it, and goes
+/// on as a task: it takes in observations until the scheduler has hung up, then
+/// keeps the last of them and puts out the last page. Changes come in between
+/// two batches.
 ///
 /// # Errors
 /// Never; a panic of the store is passed on.
-pub async fn run(
-    (mut ledger, mut vault): (Ledger, Vault),
+pub fn run(
+    (ledger, vault): (Ledger, Vault),
     settings: metrics::Settings,
-    (mut inbox, mut changes): (mpsc::Receiver<Observation>, mpsc::Receiver<Change>),
+    inlets: (mpsc::Receiver<Observation>, mpsc::Receiver<Change>),
     outlets: Outlets,
     clock: Clock,
-) -> anyhow::Result<()> {
+) -> impl Future<Output = anyhow::Result<()>> {
     let mut press = Press {
         settings,
         printer: metrics::Printer::default(),
@@ -87,6 +89,15 @@ pub async fn run(
         outlets,
         clock,
     };
+    press.publish(&ledger);
+    keep_books((ledger, vault), inlets, press)
+}
+
+async fn keep_books(
+    (mut ledger, mut vault): (Ledger, Vault),
+    (mut inbox, mut changes): (mpsc::Receiver<Observation>, mpsc::Receiver<Change>),
+    mut press: Press,
+) -> anyhow::Result<()> {
     vault.keep(&mut ledger, false).await?;
     press.publish(&ledger, &vault);
     let mut refresh = press.refresh();

@@ -154,14 +154,12 @@ fn choose<'a>(
 
 /// The number of transfers in each state, as `cryptshare_transfers` has it.
 pub fn states(book: &Book) -> impl Iterator<Item = (State, u64)> {
-    let mut counts = HashMap::new();
+    let mut counts = State::ALL.map(|state| (state, 0));
     for state in book.present().filter_map(|(_, entry)| entry.record.state) {
-        *counts.entry(state).or_default() += 1;
+        let own = counts.iter_mut().filter(|(known, _)| *known == state);
+        own.for_each(|(_, count)| *count += 1);
     }
-    let count = move |state| counts.get(&state).copied().unwrap_or_default();
-    State::ALL
-        .into_iter()
-        .map(move |state| (state, count(state)))
+    counts.into_iter()
 }
 
 fn show<'a>(

@@ -34,8 +34,10 @@ struct Person<'r, 'a> {
 pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Places) {
     let mut candidates = Vec::new();
     for row in &mut *rows {
-        let labels: BTreeSet<_> = row.entry.recipients().map(|(label, ..)| label).collect();
+        let labels = row.entry.recipients().map(|(label, ..)| label);
         row.recipients.extend(labels);
+        row.recipients.sort_unstable();
+        row.recipients.dedup();
         let own = places.get(row.shown.id).and_then(|own| own.get(row.id));
         candidates.extend(row.recipients.iter().map(|label| Candidate {
             is_shown: own.is_some_and(|labels| labels.contains(*label)),

@@ -383,7 +383,7 @@ impl Book {
         entry.ended_before |= is_new && is_baseline && entry.record.has_ended();
         entry.absent_since = None;
         entry.note_pending(&events);
-        if !events.is_empty() || entry.outline() != outline {
+        if is_new || !events.is_empty() || entry.outline() != outline {
             self.revision += 1;
             entry.revision = self.revision;
             self.touched.insert(reading.id.clone());

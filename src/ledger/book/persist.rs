@@ -96,7 +96,12 @@ impl Book {
         id: TrackingId,
         row: rows::Transfer,
     ) -> Result<(), Malformed> {
-        self.entries.insert(id, Box::new(Entry::restored(row)?));
+        self.revision += 1;
+        let entry = Entry {
+            revision: self.revision,
+            ..Entry::restored(row)?
+        };
+        self.entries.insert(id, Box::new(entry));
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use super::Entry;
 use crate::model::record::{RecipientMark, Tally};
 
 impl Entry {
-    /// In one life of the exporter two entries of one transfer that have one
-    /// revision show the same.
+    /// In one life of the exporter no two entries of a sender have one revision,
+    /// and an entry that keeps it shows the same.
     pub const fn revision(&self) -> u64 {
         self.revision
     }
