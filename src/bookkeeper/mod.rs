@@ -89,7 +89,7 @@ pub fn run(
         outlets,
         clock,
     };
-    press.publish(&ledger);
+    press.publish(&ledger, &vault);
     keep_books((ledger, vault), inlets, press)
 }
 

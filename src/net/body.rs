@@ -1,7 +1,6 @@
 //! Bodies, as the connections write them.
 //!
-//! **Invariants.** A part is passed on as it is, never copied: many answers may
-//! share it. The length is known before the first byte is written.
+//! **Invariants.** A part is passed on as it is: many answers may share it. The length is known before the first byte is written.
 
 use std::{
     io,

@@ -214,7 +214,7 @@ async fn check_pages(canaries: &Canaries, exporter: &Exporter) {
         (Method::GET, "/-/healthy", 200),
         (Method::GET, "/-/ready", 200),
         (Method::GET, "/nothing", 404),
-        (Method::POST, "/-/reload", 404),
+        (Method::POST, "/-/reload", 403),
         (Method::POST, "/metrics", 405),
     ] {
         let url = format!("{}{path}", exporter.url);

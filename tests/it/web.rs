@@ -26,7 +26,7 @@ async fn every_path_and_method_has_its_answer() {
         (Method::POST, "/m", 405),
         (Method::DELETE, "/", 405),
         (Method::GET, "/nothing", 404),
-        (Method::POST, "/-/reload", 404),
+        (Method::POST, "/-/reload", 403),
     ] {
         let answer = ask(method.clone(), path).await;
         assert_eq!(answer.status().as_u16(), status, "{method} {path}");

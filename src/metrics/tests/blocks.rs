@@ -194,7 +194,7 @@ impl Desk {
 /// another: after a year the blocks are as full as after a month.
 #[test]
 fn a_year_of_coming_and_going_leaves_blocks_full() {
-    const DAILY: usize = 120;
+    const DAILY: usize = 90;
     const DAYS: usize = 14;
     let mean = usize::try_from(MEAN).unwrap();
     let mut rendered = 0;
