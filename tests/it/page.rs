@@ -69,6 +69,12 @@ impl Browser {
         self.post("/url", json!({"url": url})).await;
     }
 
+    /// Ends the browser, which would outlive its driver.
+    async fn quit(self) {
+        let answer = self.http.delete(&self.session).send().await;
+        value(&answer.unwrap().bytes().await.unwrap());
+    }
+
     /// What can be seen of the page.
     async fn text(&self) -> String {
         let wanted = json!({"using": "css selector", "value": "body"});
@@ -173,4 +179,5 @@ async fn a_browser_shows_senders_events_and_problems() {
     browser.follow("What to do").await;
     let runbook = browser.text().await;
     assert!(runbook.contains("What to look at"), "{runbook}");
+    browser.quit().await;
 }
