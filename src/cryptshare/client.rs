@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::Method;
+use reqwest::{Method, header::HeaderValue};
 use secrecy::SecretString;
 use url::Url;
 
@@ -162,7 +162,7 @@ impl Client {
             url: &self.link.transport.url(&["status"]),
             token: None,
             body: None,
-            language: "en",
+            language: &HeaderValue::from_static("en"),
         };
         let body = self.link.transport.send(call).await?;
         Ok(answers::minor(&body))
@@ -174,10 +174,7 @@ impl Client {
     /// With [`Reason::NotFound`] if the server does not know the transfer.
     pub async fn inspect(&self, sender: &SenderId, id: &TrackingId) -> Result<Transfer, Error> {
         let login = self.login(sender)?;
-        let url = self
-            .link
-            .transport
-            .url_of(&login.identity.address, &["transfers", id.as_str()]);
+        let url = login.identity.url(&["transfers", id.as_str()]);
         let body = self.get(login, Endpoint::TransferStatus, url).await?;
         answers::status(id, &body).map(|answer| self.note(answer))
     }
@@ -257,30 +254,20 @@ impl Client {
     }
 
     async fn standing(&self, login: &Login) -> Result<Standing, Error> {
-        let url = self
-            .link
-            .transport
-            .url_of(&login.identity.address, &["verification"]);
+        let url = login.identity.url(&["verification"]);
         let body = self.get(login, Endpoint::Verification, url).await?;
         answers::verification(&body).map(|answer| self.note(answer))
     }
 
     async fn plain_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
-        let mut url = self
-            .link
-            .transport
-            .url_of(&login.identity.address, &["transfers"]);
+        let mut url = login.identity.url(&["transfers"]);
         turn_to(&mut url, leaf);
         let body = self.get(login, Endpoint::Transfers, url).await?;
         answers::list(&body).map(|answer| self.note(answer))
     }
 
     async fn bulk_page(&self, login: &Login, leaf: Leaf) -> Result<Page, Error> {
-        let segments = ["transfers", "sent-transfers"];
-        let mut url = self
-            .link
-            .transport
-            .url_of(&login.identity.address, &segments);
+        let mut url = login.identity.url(&["transfers", "sent-transfers"]);
         turn_to(&mut url, leaf);
         if leaf.is_active {
             url.query_pairs_mut().append_pair("active", "true");
@@ -303,7 +290,7 @@ impl Client {
             language: &login.identity.language,
         };
         let ask = async |token: Token| {
-            let token = Some(&token.kept.secret);
+            let token = Some(&token.header);
             let call = Call {
                 token,
                 ..call.clone()

@@ -48,10 +48,11 @@ pub(super) struct Call<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) method: Method,
     pub(super) url: &'a Url,
-    pub(super) token: Option<&'a SecretString>,
+    pub(super) token: Option<&'a HeaderValue>,
     /// JSON, if anything is sent.
     pub(super) body: Option<&'a SecretString>,
-    pub(super) language: &'a str,
+    /// `Accept-Language`.
+    pub(super) language: &'a HeaderValue,
 }
 
 /// The connection to one server.
@@ -110,12 +111,6 @@ impl Transport {
         below(&self.base, segments)
     }
 
-    /// `base/api/users/{address}` and the given segments, each
-    /// percent-encoded.
-    pub(super) fn url_of(&self, address: &str, segments: &[&str]) -> Url {
-        self.url(&[&["users", address], segments].concat())
-    }
-
     /// The server's clock minus ours in seconds, once an answer told it.
     pub(super) fn clock_offset(&self) -> Option<f64> {
         *self
@@ -158,10 +153,10 @@ impl Transport {
         let mut request = Request::new(call.method, call.url.clone());
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
-        headers.insert(ACCEPT_LANGUAGE, value(call.language));
+        headers.insert(ACCEPT_LANGUAGE, call.language.clone());
         headers.insert(MINOR, call.endpoint.minor().into());
         if let Some(token) = call.token {
-            headers.insert(TOKEN, sensitive(token));
+            headers.insert(TOKEN, token.clone());
         }
         if let Some(body) = call.body {
             headers.insert(CONTENT_TYPE, JSON);
@@ -297,7 +292,7 @@ fn same_host() -> Policy {
 }
 
 /// `url` and the given segments, each percent-encoded.
-fn below(url: &Url, segments: &[&str]) -> Url {
+pub(super) fn below(url: &Url, segments: &[&str]) -> Url {
     let mut url = url.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -305,14 +300,15 @@ fn below(url: &Url, segments: &[&str]) -> Url {
     url
 }
 
-fn sensitive(secret: &SecretString) -> HeaderValue {
+/// A secret as a header, which no `Debug` shows.
+pub(super) fn sensitive(secret: &SecretString) -> HeaderValue {
     let mut value = value(secret.expose_secret());
     value.set_sensitive(true);
     value
 }
 
 /// Of a text that no header can carry, nothing.
-fn value(text: &str) -> HeaderValue {
+pub(super) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn standing(
     transport: &Transport,
     who: &Identity,
 ) -> Result<Decoded<Standing>, Error> {
-    let url = url(transport, who, &[]);
+    let url = who.url(&["verification"]);
     let call = call(who, Endpoint::Verification, &url);
     let body = transport.send(call).await.map_err(as_unverified)?;
     answers::verification(&body)
@@ -30,7 +30,7 @@ pub(super) async fn standing(
 
 /// Lets the server mail a code to the sender.
 pub(super) async fn mail_code(transport: &Transport, who: &Identity) -> Result<(), Error> {
-    let url = url(transport, who, &["code", "email"]);
+    let url = who.url(&["verification", "code", "email"]);
     let call = Call {
         method: Method::POST,
         ..call(who, Endpoint::VerificationCode, &url)
@@ -49,7 +49,7 @@ pub(super) async fn token(
         None => json!({}),
     };
     let body = SecretString::from(body.to_string());
-    let url = url(transport, who, &["token"]);
+    let url = who.url(&["verification", "token"]);
     let call = Call {
         method: Method::POST,
         body: Some(&body),
@@ -57,10 +57,6 @@ pub(super) async fn token(
     };
     let body = transport.send(call).await.map_err(as_unverified)?;
     answers::token(&body)
-}
-
-fn url(transport: &Transport, who: &Identity, path: &[&str]) -> Url {
-    transport.url_of(&who.address, &[&["verification"], path].concat())
 }
 
 fn call<'a>(who: &'a Identity, endpoint: Endpoint, url: &'a Url) -> Call<'a> {

@@ -3,14 +3,16 @@
 //! **Invariants.** Pure: dates and instants are arguments. A pause that a
 //! server has earned is never shortened but by a token that somebody brings.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::super::{
     answers::Methods,
     tokens::{Flow, Kept},
+    transport,
 };
 use crate::{files::Stamp, model::Reason};
 
@@ -55,7 +57,9 @@ const BY_CODE: Methods = Methods {
 /// A token in use.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Token {
-    pub(in super::super) kept: Kept,
+    pub(in super::super) kept: Arc<Kept>,
+    /// The token as every call carries it.
+    pub(in super::super) header: HeaderValue,
     /// Tells it from the ones before it.
     pub(super) number: u64,
     /// When we came to hold it.
@@ -124,7 +128,8 @@ impl Held {
         self.rests_until = None;
         self.reminded_at = None;
         let token = Token {
-            kept,
+            header: transport::sensitive(&kept.secret),
+            kept: Arc::new(kept),
             number: self.taken,
             taken_at: Instant::now(),
             is_suspect: self.refused.is_some(),

@@ -16,15 +16,17 @@ mod held;
 use std::{io, sync::Arc};
 
 use jiff::Timestamp;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+use url::Url;
 
 use self::held::{Held, Refusal};
 use super::{
     Endpoint, Error, SenderSettings, Settings,
     answers::Methods,
     tokens::{Flow, Kept, TokenFile},
-    transport::Transport,
+    transport::{self, Transport},
     verification,
 };
 use crate::model::{Reason, Verification};
@@ -46,10 +48,11 @@ pub(super) struct Identity {
     pub(super) server: String,
     /// Label `sender`.
     pub(super) label: String,
-    /// The address in its configured spelling.
-    pub(super) address: String,
     /// `Accept-Language`.
-    pub(super) language: String,
+    pub(super) language: HeaderValue,
+    /// `base/api/users/{address}`, with the address in its configured
+    /// spelling.
+    home: Url,
 }
 
 impl Identity {
@@ -57,9 +60,15 @@ impl Identity {
         Self {
             server: settings.server.clone(),
             label: sender.label.clone(),
-            address: sender.address.clone(),
-            language: sender.language.clone(),
+            language: transport::value(&sender.language),
+            home: transport::below(&settings.url, &["api", "users", &sender.address]),
         }
+    }
+
+    /// The URL of the sender's own resource at the given segments, each
+    /// percent-encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
+        transport::below(&self.home, segments)
     }
 }
 
@@ -174,7 +183,8 @@ impl Login {
         if let Some(token) = &mut held.token {
             // A date in the past contradicts the answer that it stands in.
             let until = until.filter(|until| *until > now);
-            token.kept.valid_until = until.or(token.kept.valid_until);
+            let kept = Arc::make_mut(&mut token.kept);
+            kept.valid_until = until.or(kept.valid_until);
         }
     }
 
