@@ -111,12 +111,12 @@ proptest! {
                     let families = families(&[&samples]);
                     match kept.binary_search_by_key(&place, |(place, _)| *place) {
                         Ok(at) => {
-                            let block = Block::render(&families, Some(&blocks[at]), &mut deflater);
+                            let block = Block::of(families, Some(&blocks[at]), &mut deflater);
                             blocks[at] = Arc::new(block);
                             kept[at].1 = samples.clone();
                         }
                         Err(at) => {
-                            let block = Block::render(&families, None, &mut deflater);
+                            let block = Block::of(families, None, &mut deflater);
                             blocks.insert(at, Arc::new(block));
                             kept.insert(at, (place, samples.clone()));
                         }

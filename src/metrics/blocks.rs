@@ -17,11 +17,11 @@ use std::{
 };
 
 use super::{
-    recipients,
-    transfers::{self, Row},
+    columns::{self, Column},
+    transfers::Row,
 };
 use crate::{
-    exposition::{Block, Deflater, Family},
+    exposition::{Block, Deflater},
     model::{SenderId, TrackingId},
 };
 
@@ -66,7 +66,7 @@ impl Blocks {
                 Some(kept) if kept.digest == digest => kept,
                 old => {
                     let old = old.as_ref().map(|old| &*old.block);
-                    let block = Block::render(&families(rows), old, deflater);
+                    let block = render(rows, old, deflater);
                     Kept {
                         digest,
                         block: Arc::new(block),
@@ -81,11 +81,14 @@ impl Blocks {
     }
 }
 
-/// The families of a block.
-pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    let mut families = transfers::families(rows);
-    families.extend(recipients::families(rows));
-    families
+/// Finishes the families of `rows` that do not show what they showed `before`.
+fn render(rows: &[Row<'_>], before: Option<&Block>, deflater: &mut Deflater) -> Block {
+    let who = who(rows);
+    let draft = |column: &'static Column| {
+        let digest = column.digest(who.clone(), rows);
+        (digest, move || column.family(rows))
+    };
+    Block::render(columns::all().map(draft), before, deflater)
 }
 
 /// The rows of each block.
@@ -122,6 +125,16 @@ fn begins(id: &TrackingId) -> bool {
 fn place(first: &Row<'_>) -> Place {
     let has_ended = first.entry.record.has_ended();
     (first.shown.id.clone(), has_ended, first.id.clone())
+}
+
+/// Of the labels that are the same in every family of a block.
+fn who(rows: &[Row<'_>]) -> DefaultHasher {
+    let mut hasher = DefaultHasher::new();
+    if let Some(first) = rows.first() {
+        first.shown.labels().hash(&mut hasher);
+    }
+    rows.iter().for_each(|row| row.id.hash(&mut hasher));
+    hasher
 }
 
 /// All that decides what the block of `rows` shows: no two transfers of a

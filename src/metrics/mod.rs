@@ -8,6 +8,8 @@
 mod blocks;
 mod cap;
 pub mod catalog;
+mod census;
+mod columns;
 pub mod document;
 mod recipients;
 pub mod seed;
@@ -104,16 +106,16 @@ impl Printer {
         let (rows, left_out) = choose(&shown, settings, &mut self.places);
         let causes: Vec<_> = ledger.causes().labels().collect();
         let deflater = &mut self.deflater;
-        let mut block = |families: &[Family<'_>], kept: &mut Arc<Block>| {
-            *kept = Arc::new(Block::render(families, Some(kept), deflater));
+        let mut block = |families: Vec<Family<'_>>, kept: &mut Arc<Block>| {
+            *kept = Arc::new(Block::of(families, Some(kept), deflater));
             vec![Arc::clone(kept)]
         };
         let senders = block(
-            &senders::families(&shown, settings, &causes),
+            senders::families(&shown, settings, &causes),
             &mut self.senders,
         );
         let left_out = transfers::not_exported(&shown, &left_out);
-        let left_out = block(&[left_out], &mut self.left_out);
+        let left_out = block(vec![left_out], &mut self.left_out);
         let section = |families: &[&[&Metric]], blocks| {
             let families = families.iter().copied().flatten();
             let families = families.map(|metric| (*metric).into()).collect();
@@ -154,12 +156,31 @@ fn choose<'a>(
 
 /// The number of transfers in each state, as `cryptshare_transfers` has it.
 pub fn states(book: &Book) -> impl Iterator<Item = (State, u64)> {
-    let mut counts = State::ALL.map(|state| (state, 0));
+    let mut counts = StateCounts::default();
     for state in book.present().filter_map(|(_, entry)| entry.record.state) {
-        let own = counts.iter_mut().filter(|(known, _)| *known == state);
+        counts.add(state);
+    }
+    counts.0.into_iter()
+}
+
+/// Numbers of transfers by state, in the order of the life-cycle.
+struct StateCounts([(State, u64); State::ALL.len()]);
+
+impl Default for StateCounts {
+    fn default() -> Self {
+        Self(State::ALL.map(|state| (state, 0)))
+    }
+}
+
+impl StateCounts {
+    fn add(&mut self, state: State) {
+        let own = self.0.iter_mut().filter(|(known, _)| *known == state);
         own.for_each(|(_, count)| *count += 1);
     }
-    counts.into_iter()
+
+    fn iter(&self) -> impl Iterator<Item = (State, u64)> {
+        self.0.iter().copied()
+    }
 }
 
 fn show<'a>(

@@ -11,13 +11,14 @@ use super::{
     METHODS, Settings, Shown,
     cap::{self, Candidate, Class},
     catalog,
+    columns::{Column, Take, Tell},
     senders::seconds,
 };
 use crate::{
     exposition::{Family, Sample, Value},
     ledger::Entry,
     metric::Metric,
-    model::{Record, SenderId, State, TrackingId},
+    model::{Record, SenderId, State, TrackingId, record::Told},
 };
 
 /// The transfers that have a place.
@@ -40,11 +41,6 @@ impl<'a> Row<'a> {
         [server, sender, ("tracking_id", self.id.as_str())]
     }
 
-    fn with(&self, name: &'static str, value: &'a str) -> [(&'static str, &'a str); 4] {
-        let [server, sender, id] = self.labels();
-        [server, sender, id, (name, value)]
-    }
-
     /// The name that the configuration or a watch file gives it.
     pub(super) fn name(&self) -> &'a str {
         let name = self.shown.view.names.get(self.id);
@@ -53,6 +49,10 @@ impl<'a> Row<'a> {
 
     fn record(&self) -> &'a Record {
         &self.entry.record
+    }
+
+    fn told(&self) -> &'a Told {
+        &self.entry.record.told
     }
 }
 
@@ -68,39 +68,41 @@ pub(super) fn choose<'a>(
     let fresh = shown.iter().enumerate().filter(|(_, s)| !s.is_stale);
     for (sender, s) in fresh.filter(|_| settings.transfers) {
         let before = places.get(s.id);
-        let present = s.book.present();
-        rows.extend(present.filter_map(|(id, entry)| {
+        let mut living = Vec::new();
+        for (id, entry) in s.book.present() {
             let is_shown = before.is_some_and(|before| before.contains(id));
-            row(s, (id, entry), sender, is_shown)
-        }));
-    }
-    let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
-    let taken = cap::choose(&candidates, settings.max_transfers);
-    let mut left_out = vec![0; shown.len()];
-    for (candidate, _) in candidates.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-        if let Some(count) = left_out.get_mut(candidate.sender) {
-            *count += 1;
+            if let Some(row) = row(s, (id, entry), sender, is_shown) {
+                let has_ended = row.record().has_ended();
+                if has_ended { &mut rows } else { &mut living }.push(row);
+            }
         }
+        rows.append(&mut living);
     }
-    let mut taken = taken.into_iter();
-    rows.retain(|_| taken.next().unwrap_or_default());
+    let mut left_out = vec![0; shown.len()];
+    let most = settings.max_transfers;
+    if most > 0 && rows.len() > most {
+        cut(&mut rows, most, &mut left_out);
+    }
     places.clear();
     // Without a cap nobody needs to be remembered.
-    for row in rows.iter().filter(|_| settings.max_transfers > 0) {
+    for row in rows.iter().filter(|_| most > 0) {
         let own = places.entry(row.shown.id.clone()).or_default();
         own.insert(row.id.clone());
     }
-    rows.sort_by_key(|row| (row.candidate.sender, !row.record().has_ended()));
     (rows, left_out)
 }
 
-pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    let mut families = vec![info(rows), state(rows)];
-    families.extend(details(rows));
-    families.push(retrievals(rows));
-    let last = |r: &Row<'_>| r.record().last_retrieval.map(seconds).map(Value::Number);
-    families.push(gauge(rows, &catalog::TRANSFER_LAST_RETRIEVAL, last));
-    families
+/// Leaves those that get one of `most` places, and counts the others by sender.
+fn cut(rows: &mut Vec<Row<'_>>, most: usize, left_out: &mut [u64]) {
+    let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
+    let mut taken = cap::choose(&candidates, most).into_iter();
+    rows.retain(|row| {
+        let is_taken = taken.next().unwrap_or_default();
+        if let Some(count) = left_out.get_mut(row.candidate.sender) {
+            *count += u64::from(!is_taken);
+        }
+        is_taken
+    });
 }
 
 /// Ended transfers leave after `keep_ended`, and those that had ended before we
@@ -163,83 +165,81 @@ fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
     }
 }
 
-fn info<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let samples = rows
-        .iter()
-        .map(|row| Sample::new(row.with("name", row.name()), Value::Count(1)));
-    Family::new(&catalog::TRANSFER_INFO, samples.collect())
+/// The families by transfer, in the order of the catalog.
+pub(super) const COLUMNS: [Column; 14] = [
+    Column {
+        metric: &catalog::TRANSFER_INFO,
+        tell: Tell::Some(|row, take| take(&[("name", row.name())], Value::Count(1))),
+    },
+    Column {
+        metric: &catalog::TRANSFER_STATE,
+        tell: Tell::Some(|row, take| {
+            if let Some(state) = row.record().state {
+                take(&[("state", state.label())], Value::Count(1));
+            }
+        }),
+    },
+    one(&catalog::TRANSFER_EXPIRATION, |row| {
+        row.told().expires_at.map(seconds).map(Value::Number)
+    }),
+    one(&catalog::TRANSFER_FILES, |row| {
+        row.told().files.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_FILES_REMOVED, |row| {
+        row.told().files_removed.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_SIZE, |row| {
+        row.told().size_bytes.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_RECIPIENTS, |row| {
+        row.told().recipients.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_RECIPIENTS_RETRIEVED, |row| {
+        let count = u64::try_from(row.record().recipients_retrieved()).ok();
+        count.filter(|_| row.told().retrievals).map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_NOTIFICATIONS_FAILED, |row| {
+        row.told().notifications_failed.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_SENDER_NOTIFICATION_FAILED, |row| {
+        row.told().sender_notification_failed.map(flag)
+    }),
+    one(&catalog::TRANSFER_EML_CREATION_FAILED, |row| {
+        row.told().eml_creation_failed.map(flag)
+    }),
+    one(&catalog::TRANSFER_WARNINGS, |row| {
+        row.told().warnings.map(flag)
+    }),
+    Column {
+        metric: &catalog::TRANSFER_RETRIEVALS,
+        tell: Tell::Some(retrievals),
+    },
+    one(&catalog::TRANSFER_LAST_RETRIEVAL, |row| {
+        row.record().last_retrieval.map(seconds).map(Value::Number)
+    }),
+];
+
+const fn one(metric: &'static Metric, value: fn(&Row<'_>) -> Option<Value>) -> Column {
+    Column {
+        metric,
+        tell: Tell::One(value),
+    }
 }
 
-fn state<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let samples = rows.iter().filter_map(|row| {
-        let labels = row.with("state", row.record().state?.label());
-        Some(Sample::new(labels, Value::Count(1)))
-    });
-    Family::new(&catalog::TRANSFER_STATE, samples.collect())
-}
-
-fn details<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    type Read = fn(&Record) -> Option<Value>;
-    const DETAILS: [(&Metric, Read); 10] = [
-        (&catalog::TRANSFER_EXPIRATION, |r| {
-            r.told.expires_at.map(seconds).map(Value::Number)
-        }),
-        (&catalog::TRANSFER_FILES, |r| r.told.files.map(Value::Count)),
-        (&catalog::TRANSFER_FILES_REMOVED, |r| {
-            r.told.files_removed.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_SIZE, |r| {
-            r.told.size_bytes.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_RECIPIENTS, |r| {
-            r.told.recipients.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_RECIPIENTS_RETRIEVED, |r| {
-            let count = u64::try_from(r.recipients_retrieved()).ok();
-            count.filter(|_| r.told.retrievals).map(Value::Count)
-        }),
-        (&catalog::TRANSFER_NOTIFICATIONS_FAILED, |r| {
-            r.told.notifications_failed.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_SENDER_NOTIFICATION_FAILED, |r| {
-            r.told.sender_notification_failed.map(flag)
-        }),
-        (&catalog::TRANSFER_EML_CREATION_FAILED, |r| {
-            r.told.eml_creation_failed.map(flag)
-        }),
-        (&catalog::TRANSFER_WARNINGS, |r| r.told.warnings.map(flag)),
-    ];
-    DETAILS
-        .iter()
-        .map(|(metric, read)| gauge(rows, metric, |row| read(row.record())))
-        .collect()
-}
-
-fn retrievals<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let known = rows.iter().filter(|row| row.record().told.retrievals);
-    let samples = known.flat_map(|row| {
+fn retrievals<'a>(row: &Row<'a>, take: Take<'_, 'a>) {
+    if row.told().retrievals {
         let tally = row.entry.retrievals();
-        METHODS.map(|method| {
-            let labels = row.with("method", method.label());
-            Sample::new(labels, Value::Count(tally.get(method)))
-        })
-    });
-    Family::new(&catalog::TRANSFER_RETRIEVALS, samples.collect())
+        for method in METHODS {
+            let count = Value::Count(tally.get(method));
+            take(&[("method", method.label())], count);
+        }
+    }
 }
 
 pub(super) fn not_exported<'a>(shown: &'a [Shown<'a>], left_out: &[u64]) -> Family<'a> {
     let samples = shown.iter().zip(left_out);
     let samples = samples.map(|(s, count)| Sample::new(s.labels(), Value::Count(*count)));
     Family::new(&catalog::TRANSFERS_NOT_EXPORTED, samples.collect())
-}
-
-fn gauge<'a>(
-    rows: &[Row<'a>],
-    metric: &'static Metric,
-    value: impl Fn(&Row<'a>) -> Option<Value>,
-) -> Family<'a> {
-    let one = |row: &Row<'a>| value(row).map(|value| Sample::new(row.labels(), value));
-    Family::new(metric, rows.iter().filter_map(one).collect())
 }
 
 pub(super) fn flag(is_set: bool) -> Value {

@@ -227,6 +227,11 @@ impl Record {
         sum
     }
 
+    /// Whether any recipient has retrieved something.
+    pub fn is_retrieved(&self) -> bool {
+        self.recipients.values().any(RecipientMark::has_retrieved)
+    }
+
     /// How many recipients have retrieved something.
     pub fn recipients_retrieved(&self) -> usize {
         let retrieved = |r: &&RecipientMark| r.has_retrieved();

@@ -15,9 +15,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Printer, SenderView, Settings, blocks::families, choose, everybody, senders, transfers,
-};
+use super::{Printer, SenderView, Settings, choose, columns, everybody, senders, transfers};
 use crate::{
     exposition::{Answer, Coding, Family, Protocol, Value},
     ledger::{self, Causes, Ledger, RecipientLabels},
@@ -165,7 +163,7 @@ impl Desk {
         let (rows, left_out) = choose(&shown, &self.settings, &mut self.printer.places);
         let causes: Vec<_> = self.ledger.causes().labels().collect();
         let mut families = senders::families(&shown, &self.settings, &causes);
-        families.extend(self::families(&rows));
+        families.extend(columns::all().map(|column| column.family(&rows)));
         families.push(transfers::not_exported(&shown, &left_out));
         show(&families)
     }
