@@ -21,7 +21,7 @@ mod crowd;
 #[path = "../benches/page.rs"]
 mod page;
 
-use crowd::Crowd;
+use crowd::{Crowd, News};
 use cryptshare_exporter::exposition::{Answer, Coding, Page, Protocol};
 use page::Answers;
 
@@ -47,8 +47,10 @@ fn main() {
     let page = steps::print_unchanged_page(&mut crowd);
     steps::send_stitched(&page);
     steps::send_inflated(&page);
-    crowd.change();
-    steps::print_changed_page(&mut crowd);
+    crowd.change(News::Expiration);
+    steps::print_extended_page(&mut crowd);
+    crowd.change(News::Retrievals);
+    steps::print_retrieved_page(&mut crowd);
 }
 
 /// Makes all pieces of an answer; how many bytes they are.
@@ -108,8 +110,14 @@ mod steps {
     }
 
     #[inline(never)]
-    pub(super) fn print_changed_page(crowd: &mut Crowd) -> Page {
-        black_box("changed");
+    pub(super) fn print_extended_page(crowd: &mut Crowd) -> Page {
+        black_box("extended");
+        crowd.print()
+    }
+
+    #[inline(never)]
+    pub(super) fn print_retrieved_page(crowd: &mut Crowd) -> Page {
+        black_box("retrieved");
         crowd.print()
     }
 

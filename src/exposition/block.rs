@@ -7,7 +7,9 @@
 //! **Invariants.** Nothing is kept of a sample but its finished bytes, deflated.
 //! A family that is written as before is not deflated again.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 use super::{
     Deflater, Family, Sample, Value,
@@ -98,7 +100,5 @@ impl Piece {
 fn digest(family: &Family<'_>) -> u64 {
     let mut plain = Vec::new();
     Protocol::Text.samples(family, &mut plain);
-    let mut hasher = DefaultHasher::new();
-    plain.hash(&mut hasher);
-    hasher.finish()
+    FixedState::default().hash_one(plain)
 }

@@ -137,9 +137,9 @@ pub enum Value {
     },
 }
 
-impl Value {
-    /// Hashes what decides how it is written.
-    pub fn hash(&self, hasher: &mut impl Hasher) {
+/// Of what decides how it is written: zero with a sign is another number.
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         match self {
             Self::Number(value) => (0_u8, value.to_bits()).hash(hasher),
             Self::Count(value) => (1_u8, value).hash(hasher),

@@ -8,8 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Shown, StateCounts};
 use crate::model::{Record, State, record::Told};
 
-/// The kinds of failures of an active transfer.
-const FAILURES: [(&str, fn(&Told) -> bool); 4] = [
+/// A label, and whether a transfer is under it.
+type Kind = (&'static str, fn(&Told) -> bool);
+
+/// The failures of an active transfer.
+const FAILURES: [Kind; 4] = [
     ("recipient_notification", |told| {
         told.notifications_failed.is_some_and(|n| n > 0)
     }),

@@ -41,7 +41,7 @@ pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Places) {
         let own = places.get(row.shown.id).and_then(|own| own.get(row.id));
         candidates.extend(row.recipients.iter().map(|label| Candidate {
             is_shown: own.is_some_and(|labels| labels.contains(*label)),
-            ..row.candidate
+            ..row.candidate()
         }));
     }
     let mut taken = cap::choose(&candidates, most).into_iter();

@@ -29,10 +29,15 @@ pub(super) struct Row<'a> {
     pub(super) shown: &'a Shown<'a>,
     pub(super) id: &'a TrackingId,
     pub(super) entry: &'a Entry,
+    /// Of the entry: what decides about blocks is told without a look at it.
+    pub(super) revision: u64,
+    pub(super) has_ended: bool,
     /// The labels of the recipients that are shown, in order.
     pub(super) recipients: Vec<&'a str>,
-    /// How it stands among those who want a place.
-    pub(super) candidate: Candidate,
+    /// The position of its sender.
+    pub(super) sender: usize,
+    /// It had a place before.
+    is_shown: bool,
 }
 
 impl<'a> Row<'a> {
@@ -45,6 +50,23 @@ impl<'a> Row<'a> {
     pub(super) fn name(&self) -> &'a str {
         let name = self.shown.view.names.get(self.id);
         name.map_or("", String::as_str)
+    }
+
+    /// How it stands among those who want a place.
+    pub(super) fn candidate(&self) -> Candidate {
+        let record = self.record();
+        let class = match record.state {
+            _ if self.shown.book.is_named(self.id) => Class::Named,
+            _ if has_trouble(record) => Class::Troubled,
+            Some(state) if state.is_final() => Class::Ended,
+            Some(_) | None => Class::Active,
+        };
+        Candidate {
+            class,
+            rank: rank(record),
+            sender: self.sender,
+            is_shown: self.is_shown,
+        }
     }
 
     fn record(&self) -> &'a Record {
@@ -69,12 +91,23 @@ pub(super) fn choose<'a>(
     for (sender, s) in fresh.filter(|_| settings.transfers) {
         let before = places.get(s.id);
         let mut living = Vec::new();
-        for (id, entry) in s.book.present() {
-            let is_shown = before.is_some_and(|before| before.contains(id));
-            if let Some(row) = row(s, (id, entry), sender, is_shown) {
-                let has_ended = row.record().has_ended();
-                if has_ended { &mut rows } else { &mut living }.push(row);
+        for (id, entry) in s.book.present().filter(|present| is_shown(s, *present)) {
+            let row = Row {
+                shown: s,
+                id,
+                entry,
+                revision: entry.revision(),
+                has_ended: entry.record.has_ended(),
+                recipients: Vec::new(),
+                sender,
+                is_shown: before.is_some_and(|before| before.contains(id)),
+            };
+            if row.has_ended {
+                &mut rows
+            } else {
+                &mut living
             }
+            .push(row);
         }
         rows.append(&mut living);
     }
@@ -94,11 +127,11 @@ pub(super) fn choose<'a>(
 
 /// Leaves those that get one of `most` places, and counts the others by sender.
 fn cut(rows: &mut Vec<Row<'_>>, most: usize, left_out: &mut [u64]) {
-    let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
+    let candidates: Vec<_> = rows.iter().map(Row::candidate).collect();
     let mut taken = cap::choose(&candidates, most).into_iter();
     rows.retain(|row| {
         let is_taken = taken.next().unwrap_or_default();
-        if let Some(count) = left_out.get_mut(row.candidate.sender) {
+        if let Some(count) = left_out.get_mut(row.sender) {
             *count += u64::from(!is_taken);
         }
         is_taken
@@ -108,35 +141,10 @@ fn cut(rows: &mut Vec<Row<'_>>, most: usize, left_out: &mut [u64]) {
 /// Ended transfers leave after `keep_ended`, and those that had ended before we
 /// began to watch are never shown; both stay while the configuration names
 /// them.
-fn row<'a>(
-    s: &'a Shown<'a>,
-    (id, entry): (&'a TrackingId, &'a Entry),
-    sender: usize,
-    is_shown: bool,
-) -> Option<Row<'a>> {
+fn is_shown(s: &Shown<'_>, (id, entry): (&TrackingId, &Entry)) -> bool {
     let record = &entry.record;
-    let is_named = s.book.is_named(id);
-    if record.has_ended() && !is_named && (entry.had_ended() || has_lapsed(s, record)) {
-        return None;
-    }
-    let class = match record.state {
-        _ if is_named => Class::Named,
-        _ if has_trouble(record) => Class::Troubled,
-        Some(state) if state.is_final() => Class::Ended,
-        Some(_) | None => Class::Active,
-    };
-    Some(Row {
-        shown: s,
-        id,
-        entry,
-        recipients: Vec::new(),
-        candidate: Candidate {
-            class,
-            rank: rank(record),
-            sender,
-            is_shown,
-        },
-    })
+    let is_over = || entry.had_ended() || has_lapsed(s, record);
+    !record.has_ended() || !is_over() || s.book.is_named(id)
 }
 
 fn has_trouble(record: &Record) -> bool {

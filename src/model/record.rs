@@ -227,9 +227,11 @@ impl Record {
         sum
     }
 
-    /// Whether any recipient has retrieved something.
+    /// Whether any recipient has retrieved something. Where a date of it is
+    /// known, nobody needs to be asked.
     pub fn is_retrieved(&self) -> bool {
-        self.recipients.values().any(RecipientMark::has_retrieved)
+        let mut recipients = self.recipients.values();
+        self.last_retrieval.is_some() || recipients.any(RecipientMark::has_retrieved)
     }
 
     /// How many recipients have retrieved something.
