@@ -155,6 +155,3 @@ impl Hash for Value {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
