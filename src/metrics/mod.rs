@@ -64,6 +64,7 @@ pub struct SenderView {
 #[derive(Debug, Default)]
 pub struct Printer {
     places: Places,
+    room: transfers::Room<'static>,
     senders: Arc<Block>,
     blocks: blocks::Blocks,
     left_out: Arc<Block>,
@@ -78,6 +79,7 @@ struct Places {
 }
 
 /// One sender as it is shown now.
+#[derive(Debug)]
 struct Shown<'a> {
     id: &'a SenderId,
     server: &'a str,
@@ -103,7 +105,8 @@ impl Printer {
     /// catalog.
     pub fn print(&mut self, ledger: &Ledger, settings: &Settings, now: Timestamp) -> Page {
         let shown = everybody(ledger, settings, now);
-        let (rows, left_out) = choose(&shown, settings, &mut self.places);
+        let mut room: transfers::Room<'_> = std::mem::take(&mut self.room);
+        let left_out = choose(&shown, settings, &mut self.places, &mut room);
         let causes: Vec<_> = ledger.causes().labels().collect();
         let deflater = &mut self.deflater;
         let mut block = |families: Vec<Family<'_>>, kept: &mut Arc<Block>| {
@@ -125,10 +128,11 @@ impl Printer {
             section(&[catalog::SENDER_FAMILIES], senders),
             section(
                 &[catalog::TRANSFER_FAMILIES, catalog::RECIPIENT_FAMILIES],
-                self.blocks.render(&rows, deflater),
+                self.blocks.render(&room.rows, deflater),
             ),
             section(&[&[&catalog::TRANSFERS_NOT_EXPORTED]], left_out),
         ];
+        self.room = room.cleared();
         Page::assemble(&sections, &mut self.deflater)
     }
 }
@@ -142,16 +146,18 @@ fn everybody<'a>(ledger: &'a Ledger, settings: &'a Settings, now: Timestamp) -> 
     shown
 }
 
-/// The transfers that have a place, with the recipients that have one, and how
-/// many transfers of each sender have none.
+/// Puts the transfers that have a place in the room, with the recipients that
+/// have one, and counts the transfers of each sender that have none.
 fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
     places: &mut Places,
-) -> (Vec<transfers::Row<'a>>, Vec<u64>) {
-    let (mut rows, left_out) = transfers::choose(shown, settings, &mut places.transfers);
-    recipients::choose(&mut rows, settings.max_recipients, &mut places.recipients);
-    (rows, left_out)
+    room: &mut transfers::Room<'a>,
+) -> Vec<u64> {
+    let left_out = transfers::choose(shown, settings, &mut places.transfers, room);
+    let most = settings.max_recipients;
+    recipients::choose(&mut room.rows, most, &mut places.recipients);
+    left_out
 }
 
 /// The number of transfers in each state, as `cryptshare_transfers` has it.

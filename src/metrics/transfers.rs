@@ -24,7 +24,33 @@ use crate::{
 /// The transfers that have a place.
 pub(super) type Places = HashMap<SenderId, HashSet<TrackingId>>;
 
+/// Where the rows of a page stand. They are many, and any thread may make a page:
+/// memory that is asked for each time would stay with each of the threads.
+#[derive(Debug, Default)]
+pub(super) struct Room<'a> {
+    pub(super) rows: Vec<Row<'a>>,
+    /// Those of one sender that can still change, until its others stand.
+    living: Vec<Row<'a>>,
+}
+
+impl Room<'_> {
+    /// The same memory for another page.
+    pub(super) fn cleared(self) -> Room<'static> {
+        Room {
+            rows: cleared(self.rows),
+            living: cleared(self.living),
+        }
+    }
+}
+
+/// What is collected from a list of the same type stands in its memory.
+fn cleared(mut rows: Vec<Row<'_>>) -> Vec<Row<'static>> {
+    rows.clear();
+    rows.into_iter().map_while(|_| None).collect()
+}
+
 /// One transfer that is shown, or would be if it had a place.
+#[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) shown: &'a Shown<'a>,
     pub(super) id: &'a TrackingId,
@@ -78,19 +104,19 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The transfers that have a place, and how many of each sender have none. Of
-/// each sender those come first that have ended, and of these and of the others
-/// the lowest tracking id.
+/// Puts the transfers that have a place in the room, and counts those of each
+/// sender that have none. Of each sender those come first that have ended, and
+/// of these and of the others the lowest tracking id.
 pub(super) fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
     places: &mut Places,
-) -> (Vec<Row<'a>>, Vec<u64>) {
-    let mut rows = Vec::new();
+    room: &mut Room<'a>,
+) -> Vec<u64> {
+    let Room { rows, living } = room;
     let fresh = shown.iter().enumerate().filter(|(_, s)| !s.is_stale);
     for (sender, s) in fresh.filter(|_| settings.transfers) {
         let before = places.get(s.id);
-        let mut living = Vec::new();
         for (id, entry) in s.book.present().filter(|present| is_shown(s, *present)) {
             let row = Row {
                 shown: s,
@@ -102,19 +128,19 @@ pub(super) fn choose<'a>(
                 sender,
                 is_shown: before.is_some_and(|before| before.contains(id)),
             };
-            if row.has_ended {
-                &mut rows
+            let own = if row.has_ended {
+                &mut *rows
             } else {
-                &mut living
-            }
-            .push(row);
+                &mut *living
+            };
+            own.push(row);
         }
-        rows.append(&mut living);
+        rows.append(living);
     }
     let mut left_out = vec![0; shown.len()];
     let most = settings.max_transfers;
     if most > 0 && rows.len() > most {
-        cut(&mut rows, most, &mut left_out);
+        cut(rows, most, &mut left_out);
     }
     places.clear();
     // Without a cap nobody needs to be remembered.
@@ -122,7 +148,7 @@ pub(super) fn choose<'a>(
         let own = places.entry(row.shown.id.clone()).or_default();
         own.insert(row.id.clone());
     }
-    (rows, left_out)
+    left_out
 }
 
 /// Leaves those that get one of `most` places, and counts the others by sender.

@@ -11,7 +11,7 @@ use super::{ADA, BOB, Desk, at, calm, id, recipient, untold};
 use crate::{
     exposition::Protocol,
     ledger::RecipientLabels,
-    metrics::{Printer, blocks::MEAN, choose, everybody},
+    metrics::{Printer, blocks::MEAN, choose, everybody, transfers::Room},
     model::{Finding, Scope, State, Transfer},
 };
 
@@ -182,9 +182,10 @@ impl Desk {
             ..
         } = &mut self.printer;
         let shown = everybody(&self.ledger, &self.settings, at(seconds));
-        let (rows, _) = choose(&shown, &self.settings, places);
+        let mut room = Room::default();
+        choose(&shown, &self.settings, places, &mut room);
         let before = blocks.all();
-        let after = blocks.render(&rows, deflater);
+        let after = blocks.render(&room.rows, deflater);
         let is_new = |block: &&_| !before.iter().any(|old| std::sync::Arc::ptr_eq(old, block));
         (after.len(), after.iter().filter(is_new).count())
     }
