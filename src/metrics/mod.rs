@@ -74,8 +74,8 @@ pub struct Printer {
 /// What has a place on the page, so that it keeps it.
 #[derive(Debug, Default)]
 struct Places {
-    transfers: transfers::Places,
-    recipients: recipients::Places,
+    transfers: cap::Holders,
+    recipients: cap::Holders,
 }
 
 /// One sender as it is shown now.

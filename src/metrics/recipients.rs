@@ -6,22 +6,16 @@
 //! **Invariants.** A recipient without a label is not shown; the label is the
 //! ledger's. Never more recipients than the cap.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use super::{
     METHODS,
-    cap::{self, Candidate},
+    cap::{self, Candidate, Holders},
     catalog,
     columns::{Column, Take, Tell},
     transfers::{Row, flag},
 };
-use crate::{
-    exposition::Value,
-    model::{SenderId, TrackingId, record::Tally},
-};
-
-/// The labels of the recipients that have a place.
-pub(super) type Places = HashMap<SenderId, HashMap<TrackingId, BTreeSet<Box<str>>>>;
+use crate::{exposition::Value, model::record::Tally};
 
 /// One recipient that is shown.
 struct Person<'a> {
@@ -31,16 +25,16 @@ struct Person<'a> {
 }
 
 /// Gives places to the recipients of `rows`, and remembers who has one.
-pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Places) {
+pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Holders) {
     let mut candidates = Vec::new();
     for row in &mut *rows {
         let labels = row.entry.recipients().map(|(label, ..)| label);
         row.recipients.extend(labels);
         row.recipients.sort_unstable();
         row.recipients.dedup();
-        let own = places.get(row.shown.id).and_then(|own| own.get(row.id));
+        let (sender, id) = (row.shown.id, row.id);
         candidates.extend(row.recipients.iter().map(|label| Candidate {
-            is_shown: own.is_some_and(|labels| labels.contains(*label)),
+            is_shown: places.has((sender, id, label)),
             ..row.candidate()
         }));
     }
@@ -49,10 +43,8 @@ pub(super) fn choose(rows: &mut [Row<'_>], most: usize, places: &mut Places) {
     for row in rows {
         row.recipients.retain(|_| taken.next().unwrap_or_default());
         // Without a cap nobody needs to be remembered.
-        if most > 0 && !row.recipients.is_empty() {
-            let own = places.entry(row.shown.id.clone()).or_default();
-            let labels = row.recipients.iter().map(|label| (*label).into());
-            own.insert(row.id.clone(), labels.collect());
+        for label in row.recipients.iter().filter(|_| most > 0) {
+            places.add((row.shown.id, row.id, label));
         }
     }
 }

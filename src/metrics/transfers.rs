@@ -3,13 +3,11 @@
 //! **Invariants.** Never more transfers than the cap; who keeps a place is
 //! decided by [`cap`] alone.
 
-use std::collections::{HashMap, HashSet};
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     METHODS, Settings, Shown,
-    cap::{self, Candidate, Class},
+    cap::{self, Candidate, Class, Holders},
     catalog,
     columns::{Column, Take, Tell},
     senders::seconds,
@@ -18,11 +16,8 @@ use crate::{
     exposition::{Family, Sample, Value},
     ledger::Entry,
     metric::Metric,
-    model::{Record, SenderId, State, TrackingId, record::Told},
+    model::{Record, State, TrackingId, record::Told},
 };
-
-/// The transfers that have a place.
-pub(super) type Places = HashMap<SenderId, HashSet<TrackingId>>;
 
 /// Where the rows of a page stand. They are many, and any thread may make a page:
 /// memory that is asked for each time would stay with each of the threads.
@@ -110,13 +105,12 @@ impl<'a> Row<'a> {
 pub(super) fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
-    places: &mut Places,
+    places: &mut Holders,
     room: &mut Room<'a>,
 ) -> Vec<u64> {
     let Room { rows, living } = room;
     let fresh = shown.iter().enumerate().filter(|(_, s)| !s.is_stale);
     for (sender, s) in fresh.filter(|_| settings.transfers) {
-        let before = places.get(s.id);
         for (id, entry) in s.book.present().filter(|present| is_shown(s, *present)) {
             let row = Row {
                 shown: s,
@@ -126,7 +120,7 @@ pub(super) fn choose<'a>(
                 has_ended: entry.record.has_ended(),
                 recipients: Vec::new(),
                 sender,
-                is_shown: before.is_some_and(|before| before.contains(id)),
+                is_shown: places.has((s.id, id)),
             };
             let own = if row.has_ended {
                 &mut *rows
@@ -145,8 +139,7 @@ pub(super) fn choose<'a>(
     places.clear();
     // Without a cap nobody needs to be remembered.
     for row in rows.iter().filter(|_| most > 0) {
-        let own = places.entry(row.shown.id.clone()).or_default();
-        own.insert(row.id.clone());
+        places.add((row.shown.id, row.id));
     }
     left_out
 }
