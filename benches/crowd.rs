@@ -24,7 +24,17 @@ pub(crate) struct Crowd {
     settings: Settings,
     all: usize,
     active: usize,
-    turn: i64,
+    turn: u16,
+}
+
+/// What a transfer tells that it did not tell before.
+#[derive(Clone, Copy)]
+pub(crate) enum News {
+    /// It expires so many seconds later. One family of one series shows it.
+    Expiration(u16),
+    /// A file was retrieved so many times more: three families show it, which
+    /// have five series.
+    Retrievals(u16),
 }
 
 impl Crowd {
@@ -43,10 +53,10 @@ impl Crowd {
             ended: at(),
             scope: Scope::EVERYTHING,
         });
-        let all = (0..count).map(|n| transfer(n, State::Active, 0));
+        let all = (0..count).map(|n| transfer(n, State::Active, News::Expiration(0)));
         crowd.observe(Finding::Seen(all.collect()));
         let ended = active..count;
-        let ended = ended.map(|n| transfer(n, State::DeletedByExpiration, 0));
+        let ended = ended.map(|n| transfer(n, State::DeletedByExpiration, News::Expiration(0)));
         crowd.observe(Finding::Seen(ended.collect()));
         crowd.observe(Finding::RoundEnded(Round {
             failure: None,
@@ -56,13 +66,13 @@ impl Crowd {
         crowd
     }
 
-    /// A hundredth of all tells another expiration: of those that can change
-    /// one here and one there.
-    pub(crate) fn change(&mut self) {
+    /// A hundredth of all tells news: of those that can change one here and one
+    /// there.
+    pub(crate) fn change(&mut self, news: fn(u16) -> News) {
         self.turn += 1;
         let count = self.all / 100;
         let step = self.active / count;
-        let changed = (0..count).map(|n| transfer(n * step, State::Active, self.turn));
+        let changed = (0..count).map(|n| transfer(n * step, State::Active, news(self.turn)));
         self.observe(Finding::Seen(changed.collect()));
     }
 
@@ -128,21 +138,38 @@ fn shown() -> Settings {
 
 /// A transfer with three recipients and three files, of which it depends on
 /// its number what was retrieved.
-fn transfer(n: usize, state: State, turn: i64) -> Transfer {
+fn transfer(n: usize, state: State, news: News) -> Transfer {
+    let (later, more) = match news {
+        News::Expiration(later) => (later, 0),
+        News::Retrievals(more) => (0, more),
+    };
     let id = |what: char, k: usize| format!("{what}{n:06}-{k}").into_boxed_str();
     let retrieval = |k: usize| Retrieval {
         at: Some(at() - i64::try_from(n % 1000 + k).unwrap().seconds()),
         method: Method::Downloaded,
     };
-    let downloads = |k: usize| FileDownloads {
+    let new = |k: u16| Retrieval {
+        at: Some(at() + i64::from(k).seconds()),
+        method: Method::Viewed,
+    };
+    let downloads = |k: usize, more| FileDownloads {
         file: id('f', k),
-        retrievals: Some((0..=n % 3).map(retrieval).collect()),
+        retrievals: Some(
+            (0..=n % 3)
+                .map(retrieval)
+                .chain((0..more).map(new))
+                .collect(),
+        ),
     };
     let recipient = |k| Recipient {
         id: id('r', k),
         mail: None,
         notification_failed: Some(n.is_multiple_of(97)),
-        downloads: Some((0..3).map(downloads).collect()),
+        downloads: Some(
+            (0..3)
+                .map(|file| downloads(file, if k + file == 0 { more } else { 0 }))
+                .collect(),
+        ),
     };
     let file = |k| File {
         id: id('f', k),
@@ -156,7 +183,7 @@ fn transfer(n: usize, state: State, turn: i64) -> Transfer {
         sender_notification_failed: Some(false),
         files: Some((0..3).map(file).collect()),
         recipients: Some((0..3).map(recipient).collect()),
-        expires_at: Some(at() + (86_400 + i64::try_from(n).unwrap() + turn).seconds()),
+        expires_at: Some(at() + (86_400 + i64::try_from(n).unwrap() + i64::from(later)).seconds()),
         size_bytes: Some(u64::try_from(n).unwrap() * 1_237 % 100_000_000),
         ..Transfer::untold(TrackingId::parse(&name(n)).unwrap())
     }

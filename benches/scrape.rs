@@ -21,6 +21,7 @@
 mod crowd;
 
 use std::{
+    alloc::System,
     convert::Infallible,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -29,7 +30,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use crowd::Crowd;
+use crowd::{Crowd, News};
 use cryptshare_exporter::{
     exposition::Shelf,
     metrics::catalog::TRANSFER_FAMILIES,
@@ -43,8 +44,12 @@ use hyper_util::rt::TokioIo;
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use rustix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::{net::TcpListener, runtime::Builder, time::Instant};
 use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Series of each transfer.
 const SERIES: usize = 16;
@@ -57,8 +62,8 @@ const CHANGES: usize = 9;
 
 fn main() {
     println!(
-        "{:<42} {:>10} {:>10} {:>8}",
-        "", "wall ms", "CPU ms", "ratio"
+        "{:<42} {:>10} {:>10} {:>12} {:>8}",
+        "", "wall ms", "CPU ms", "allocations", "ratio"
     );
     let only: Option<usize> = std::env::args().find_map(|text| text.parse().ok());
     let sizes = [10_000, 100_000, 1_000_000];
@@ -76,11 +81,11 @@ fn main() {
         let fixed = scrape(fixed(body), SCRAPES, "gzip").0;
         fixed.print("a constant body from hyper, gzip", None);
         ours.print("a scrape, gzip", Some(fixed));
-        change(&mut crowd, "1 % changed, of the active tenth");
+        change(&mut crowd, "of the active tenth");
         drop(crowd);
         let mut crowd = Crowd::new(transfers, transfers);
         drop(crowd.print());
-        change(&mut crowd, "1 % changed, anywhere");
+        change(&mut crowd, "anywhere");
         drop(crowd);
         let registry = prometheus_registry(transfers);
         Cost::of(|| prometheus_body(&registry)).print("prometheus, gzip", Some(ours));
@@ -90,20 +95,25 @@ fn main() {
     }
 }
 
-/// Time, and time of the processors.
+/// Time, time of the processors, and how often memory was asked for.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
     cpu: Duration,
+    allocations: usize,
 }
 
 impl Cost {
     fn of<T>(run: impl FnOnce() -> T) -> Self {
+        let region = Region::new(ALLOCATOR);
         let (begin, before) = (Instant::now(), cpu());
         std::hint::black_box(run());
+        let (wall, cpu) = (begin.elapsed(), cpu().saturating_sub(before));
+        let change = region.change();
         Self {
-            wall: begin.elapsed(),
-            cpu: cpu().saturating_sub(before),
+            wall,
+            cpu,
+            allocations: change.allocations + change.reallocations,
         }
     }
 
@@ -113,7 +123,13 @@ impl Cost {
         let wall = costs[middle].wall;
         costs.sort_by_key(|cost| cost.cpu);
         let cpu = costs[middle].cpu;
-        Self { wall, cpu }
+        costs.sort_by_key(|cost| cost.allocations);
+        let allocations = costs[middle].allocations;
+        Self {
+            wall,
+            cpu,
+            allocations,
+        }
     }
 
     fn print(self, what: &str, beside: Option<Self>) {
@@ -121,7 +137,8 @@ impl Cost {
         let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let (wall, cpu) = (ms(self.wall), ms(self.cpu));
-        println!("{what:<42} {wall:>10.2} {cpu:>10.2} {ratio:>8}");
+        let count = self.allocations;
+        println!("{what:<42} {wall:>10.2} {cpu:>10.2} {count:>12} {ratio:>8}");
     }
 }
 
@@ -130,12 +147,17 @@ fn cpu() -> Duration {
 }
 
 /// A hundredth of all changes again and again.
-fn change(crowd: &mut Crowd, what: &str) {
-    let turn = |_| {
-        crowd.change();
-        Cost::of(|| drop(crowd.print()))
+fn change(crowd: &mut Crowd, place: &str) {
+    let mut turns = |what: &str, news: fn(u16) -> News| {
+        let turn = |_| {
+            crowd.change(news);
+            Cost::of(|| drop(crowd.print()))
+        };
+        let cost = Cost::median((0..CHANGES).map(turn).collect());
+        cost.print(&format!("1 % {what}, {place}"), None);
     };
-    Cost::median((0..CHANGES).map(turn).collect()).print(what, None);
+    turns("extended", News::Expiration);
+    turns("retrieved", News::Retrievals);
 }
 
 /// Our own answers, by the exporter's server.

@@ -1,4 +1,5 @@
-//! The steps of a poll and of a scrape, for a count of their instructions.
+//! The steps of a poll and of a scrape, for a count of their instructions; each
+//! prints how often it asks for memory.
 //!
 //! ```sh
 //! scripts/instructions
@@ -11,6 +12,7 @@
 //! same steps.
 
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a count panics where it cannot go on"
@@ -21,9 +23,15 @@ mod crowd;
 #[path = "../benches/page.rs"]
 mod page;
 
-use crowd::Crowd;
+use std::alloc::System;
+
+use crowd::{Crowd, News};
 use cryptshare_exporter::exposition::{Answer, Coding, Page, Protocol};
 use page::Answers;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Transfers on a page of metrics, and those of them that can still change.
 const CROWD: (usize, usize) = (10_000, 1_000);
@@ -36,19 +44,40 @@ fn main() {
         status,
     } = Answers::of_simulator();
     let mut ledger = page::ledger(&before);
-    let changed = steps::decode_page(&after);
-    steps::merge_changed_page(&mut ledger, changed);
+    let changed = count("decode_page", || steps::decode_page(&after));
+    count("merge_changed_page", || {
+        steps::merge_changed_page(&mut ledger, changed);
+    });
     ledger.settle();
     let unchanged = page::decode(&after);
-    steps::merge_unchanged_page(&mut ledger, unchanged);
-    steps::decode_status(&id, &status);
+    count("merge_unchanged_page", || {
+        steps::merge_unchanged_page(&mut ledger, unchanged);
+    });
+    count("decode_status", || steps::decode_status(&id, &status));
     let mut crowd = Crowd::new(CROWD.0, CROWD.1);
-    steps::print_first_page(&mut crowd);
-    let page = steps::print_unchanged_page(&mut crowd);
-    steps::send_stitched(&page);
-    steps::send_inflated(&page);
-    crowd.change();
-    steps::print_changed_page(&mut crowd);
+    count("print_first_page", || steps::print_first_page(&mut crowd));
+    let page = count("print_unchanged_page", || {
+        steps::print_unchanged_page(&mut crowd)
+    });
+    count("send_stitched", || steps::send_stitched(&page));
+    count("send_inflated", || steps::send_inflated(&page));
+    crowd.change(News::Expiration);
+    count("print_extended_page", || {
+        steps::print_extended_page(&mut crowd)
+    });
+    crowd.change(News::Retrievals);
+    count("print_retrieved_page", || {
+        steps::print_retrieved_page(&mut crowd)
+    });
+}
+
+/// Prints how often `step` asks for memory.
+fn count<T>(name: &str, step: impl FnOnce() -> T) -> T {
+    let region = Region::new(ALLOCATOR);
+    let made = step();
+    let change = region.change();
+    println!("{name} {}", change.allocations + change.reallocations);
+    made
 }
 
 /// Makes all pieces of an answer; how many bytes they are.
@@ -108,8 +137,14 @@ mod steps {
     }
 
     #[inline(never)]
-    pub(super) fn print_changed_page(crowd: &mut Crowd) -> Page {
-        black_box("changed");
+    pub(super) fn print_extended_page(crowd: &mut Crowd) -> Page {
+        black_box("extended");
+        crowd.print()
+    }
+
+    #[inline(never)]
+    pub(super) fn print_retrieved_page(crowd: &mut Crowd) -> Page {
+        black_box("retrieved");
         crowd.print()
     }
 

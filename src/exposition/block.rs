@@ -7,10 +7,12 @@
 //! **Invariants.** Nothing is kept of a sample but its finished bytes, deflated.
 //! A family that is written as before is not deflated again.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 use super::{
-    Deflater, Family, Value,
+    Deflater, Family, Sample, Value,
     deflate::Part,
     format::{Protocol, Syntax},
 };
@@ -24,7 +26,7 @@ pub struct Block {
 /// The samples of one family.
 #[derive(Debug, Clone, Default)]
 struct Piece {
-    /// Of the samples in text. What is the same there is the same everywhere.
+    /// Of all that decides how the samples are written.
     digest: u64,
     text: Part,
     /// Shares the bytes of `text`, unless a histogram tells the two apart.
@@ -33,22 +35,30 @@ struct Piece {
 }
 
 impl Block {
-    /// Finishes the samples of `families`. What is written as in `before`, which
-    /// holds the same families, is taken from there.
-    pub fn render(families: &[Family<'_>], before: Option<&Self>, deflater: &mut Deflater) -> Self {
-        let mut plain = Vec::new();
+    /// Finishes `families`, as [`render`](Self::render) does.
+    pub fn of(families: Vec<Family<'_>>, before: Option<&Self>, deflater: &mut Deflater) -> Self {
+        let drafts = families.into_iter().map(|f| (digest(&f), move || f));
+        Self::render(drafts, before, deflater)
+    }
+
+    /// Finishes families. Of each comes a digest of all that decides how its
+    /// samples are written, and what makes it: this is called only if the family
+    /// in its place of `before` has another digest.
+    pub fn render<'a, F>(
+        drafts: impl IntoIterator<Item = (u64, F)>,
+        before: Option<&Self>,
+        deflater: &mut Deflater,
+    ) -> Self
+    where
+        F: FnOnce() -> Family<'a>,
+    {
         let known = before.map(|block| &*block.pieces).unwrap_or_default();
-        let pieces = families.iter().enumerate().map(|(place, family)| {
-            plain.clear();
-            Protocol::Text.samples(family, &mut plain);
-            let digest = digest(&plain);
-            match known.get(place) {
-                Some(piece) if piece.digest == digest => piece.clone(),
-                Some(_) | None => Piece::finish(family, digest, &mut plain, deflater),
-            }
-        });
+        let piece = |(place, (digest, family)): (usize, (u64, F))| match known.get(place) {
+            Some(piece) if piece.digest == digest => piece.clone(),
+            Some(_) | None => Piece::finish(&family(), digest, deflater),
+        };
         Self {
-            pieces: pieces.collect(),
+            pieces: drafts.into_iter().enumerate().map(piece).collect(),
         }
     }
 
@@ -65,20 +75,11 @@ impl Block {
 }
 
 impl Piece {
-    /// `plain` holds the samples in text.
-    fn finish(
-        family: &Family<'_>,
-        digest: u64,
-        plain: &mut Vec<u8>,
-        deflater: &mut Deflater,
-    ) -> Self {
-        let text = deflater.part(plain);
-        let mut written = |protocol: Protocol| {
-            plain.clear();
-            protocol.samples(family, plain);
-            deflater.part(plain)
-        };
-        let is_histogram = |sample: &super::Sample<'_>| match sample.value {
+    fn finish(family: &Family<'_>, digest: u64, deflater: &mut Deflater) -> Self {
+        let mut written =
+            |protocol: Protocol| deflater.written(|plain| protocol.samples(family, plain));
+        let text = written(Protocol::Text);
+        let is_histogram = |sample: &Sample<'_>| match sample.value {
             Value::Histogram { .. } => true,
             Value::Number(_) | Value::Count(_) => false,
         };
@@ -95,8 +96,9 @@ impl Piece {
     }
 }
 
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
+/// Of the samples in text: what is the same there is the same everywhere.
+fn digest(family: &Family<'_>) -> u64 {
+    let mut plain = Vec::new();
+    Protocol::Text.samples(family, &mut plain);
+    FixedState::default().hash_one(plain)
 }

@@ -25,8 +25,9 @@ pub(super) const HEAD: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const STORED: usize = 0xffff;
 const STORED_HEAD: usize = 5;
 
-/// Labels repeat so much that a greater effort hardly makes parts smaller.
-const LEVEL: u32 = 4;
+/// Labels repeat so much that twice the effort makes parts only a fiftieth
+/// smaller.
+const LEVEL: u32 = 2;
 
 /// Some bytes, deflated.
 #[derive(Debug, Clone, Default)]
@@ -36,28 +37,50 @@ pub(super) struct Part {
     pub(super) sum: Sum,
 }
 
+/// The polynomial of the CRC, and the polynomial 1. The highest bit is that of
+/// the lowest power.
+const POLYNOMIAL: u32 = 0xedb8_8320;
+const ONE: u32 = 1 << 31;
+
 /// Length and CRC-32 of some bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) length: u64,
-    pub(super) crc: u32,
+    crc: u32,
+    /// What these bytes multiply the CRC of those before them with: x to the
+    /// power of how many bits they are. To find it takes ten times as long as
+    /// to use it.
+    shift: u32,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            length: 0,
+            crc: 0,
+            shift: ONE,
+        }
+    }
 }
 
 impl Sum {
     fn of(bytes: &[u8]) -> Self {
+        let length = length(bytes);
+        let mut shift = Hasher::new_with_initial(ONE);
+        shift.combine(&Hasher::new_with_initial_len(0, length));
         Self {
-            length: length(bytes),
+            length,
             crc: crc32fast::hash(bytes),
+            shift: shift.finalize(),
         }
     }
 
     /// Those of the same bytes with `next` after them.
-    pub(super) fn then(self, next: Self) -> Self {
-        let mut hasher = Hasher::new_with_initial_len(self.crc, self.length);
-        hasher.combine(&Hasher::new_with_initial_len(next.crc, next.length));
+    pub(super) const fn then(self, next: Self) -> Self {
         Self {
             length: self.length + next.length,
-            crc: hasher.finalize(),
+            crc: times(self.crc, next.shift) ^ next.crc,
+            shift: times(self.shift, next.shift),
         }
     }
 
@@ -71,10 +94,28 @@ impl Sum {
     }
 }
 
+/// The product of two polynomials, modulo that of the CRC.
+const fn times(mut a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    while a != 0 {
+        if a & ONE != 0 {
+            product ^= b;
+        }
+        a <<= 1;
+        let carry = b & 1;
+        b >>= 1;
+        if carry != 0 {
+            b ^= POLYNOMIAL;
+        }
+    }
+    product
+}
+
 /// Makes parts.
 #[derive(Debug)]
 pub struct Deflater {
     compress: Compress,
+    plain: Vec<u8>,
     out: Vec<u8>,
     /// The heads of families on the page that is made, and on the one before.
     heads: HashMap<Box<[u8]>, Part>,
@@ -85,6 +126,7 @@ impl Default for Deflater {
     fn default() -> Self {
         Self {
             compress: Compress::new(Compression::new(LEVEL), false),
+            plain: Vec::new(),
             out: Vec::new(),
             heads: HashMap::new(),
             old_heads: HashMap::new(),
@@ -107,6 +149,16 @@ impl Deflater {
         let known = self.old_heads.remove(plain);
         let part = known.unwrap_or_else(|| self.part(plain));
         self.heads.insert(plain.into(), part.clone());
+        part
+    }
+
+    /// The part of what `write` appends.
+    pub(super) fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Part {
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        write(&mut plain);
+        let part = self.part(&plain);
+        self.plain = plain;
         part
     }
 

@@ -23,7 +23,10 @@ pub mod registry;
 mod sample;
 pub mod text;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    hash::{Hash, Hasher},
+};
 
 pub use answer::{Answer, Pieces};
 pub use block::Block;
@@ -31,6 +34,7 @@ pub use deflate::Deflater;
 pub use format::{Escaping, Format, Protocol};
 pub use negotiate::{Coding, coding, negotiate};
 pub use page::{Page, Section, Sheet, Shelf};
+use smallvec::SmallVec;
 
 use crate::metric::{Kind, Metric};
 
@@ -90,7 +94,10 @@ impl<'a> Family<'a> {
 }
 
 /// The labels of a sample, in the order in which they are written.
-pub type Labels<'a> = Vec<(Cow<'static, str>, Cow<'a, str>)>;
+pub type Labels<'a> = SmallVec<[(Cow<'static, str>, Cow<'a, str>); LABELS]>;
+
+/// As many labels a sample has at most; more take memory of their own.
+const LABELS: usize = 5;
 
 /// One sample, or one histogram.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,5 +137,21 @@ pub enum Value {
     },
 }
 
-#[cfg(test)]
-mod tests;
+/// Of what decides how it is written: zero with a sign is another number.
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        match self {
+            Self::Number(value) => (0_u8, value.to_bits()).hash(hasher),
+            Self::Count(value) => (1_u8, value).hash(hasher),
+            Self::Histogram {
+                buckets,
+                sum,
+                count,
+            } => {
+                let buckets = buckets.iter().map(|(b, count)| (b.to_bits(), count));
+                let buckets: Vec<_> = buckets.collect();
+                (2_u8, buckets, sum.to_bits(), count).hash(hasher);
+            }
+        }
+    }
+}

@@ -12,26 +12,28 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
 
+use foldhash::quality::FixedState;
+
 use super::{
-    recipients,
-    transfers::{self, Row},
+    columns::{self, Column},
+    transfers::Row,
 };
 use crate::{
-    exposition::{Block, Deflater, Family},
+    exposition::{Block, Deflater},
     model::{SenderId, TrackingId},
 };
 
-/// One transfer in so many begins a block.
-pub(super) const MEAN: u64 = 256;
+/// One in so many transfers and recipients begins a block.
+pub(super) const MEAN: usize = 256;
 
-/// A block of fewer transfers is not ended by another one's beginning.
+/// A block of fewer is not ended by another one's beginning.
 const LEAST: usize = 64;
 
-/// A block ends before it has more transfers and recipients.
+/// A block ends before it has more.
 const MOST: usize = 768;
 
 /// What a block is found by again: whose it is, whether its transfers have
@@ -66,7 +68,7 @@ impl Blocks {
                 Some(kept) if kept.digest == digest => kept,
                 old => {
                     let old = old.as_ref().map(|old| &*old.block);
-                    let block = Block::render(&families(rows), old, deflater);
+                    let block = render(rows, old, deflater);
                     Kept {
                         digest,
                         block: Arc::new(block),
@@ -81,11 +83,14 @@ impl Blocks {
     }
 }
 
-/// The families of a block.
-pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    let mut families = transfers::families(rows);
-    families.extend(recipients::families(rows));
-    families
+/// Finishes the families of `rows` that do not show what they showed `before`.
+fn render(rows: &[Row<'_>], before: Option<&Block>, deflater: &mut Deflater) -> Block {
+    let who = who(rows);
+    let draft = |column: &'static Column| {
+        let digest = column.digest(who.clone(), rows);
+        (digest, move || column.family(rows))
+    };
+    Block::render(columns::all().map(draft), before, deflater)
 }
 
 /// The rows of each block.
@@ -95,9 +100,9 @@ fn cut<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = &'r [Row<'a>]> {
         let first = rest.first()?;
         let mut weight = 0;
         let mut is_over = |row: &Row<'_>| {
-            let own = 1 + row.recipients.len();
+            let own = weight_of(row);
             let is_other = kind(row) != kind(first);
-            let is_full = weight + own > MOST || (weight >= LEAST && begins(row.id));
+            let is_full = weight + own > MOST || (weight >= LEAST && begins(row));
             weight += own;
             is_other || (weight > own && is_full)
         };
@@ -110,24 +115,40 @@ fn cut<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = &'r [Row<'a>]> {
 
 /// Rows of different kinds do not share a block.
 fn kind(row: &Row<'_>) -> (usize, bool) {
-    (row.candidate.sender, row.entry.record.has_ended())
+    (row.sender, row.has_ended)
 }
 
-fn begins(id: &TrackingId) -> bool {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish().is_multiple_of(MEAN)
+fn weight_of(row: &Row<'_>) -> usize {
+    1 + row.recipients.len()
+}
+
+/// Whether a block begins here, of which the chance grows with the weight.
+fn begins(row: &Row<'_>) -> bool {
+    let one_in = MEAN / weight_of(row).min(MEAN);
+    let digest = FixedState::default().hash_one(row.id);
+    u64::try_from(one_in).is_ok_and(|one_in| digest.is_multiple_of(one_in))
 }
 
 fn place(first: &Row<'_>) -> Place {
-    let has_ended = first.entry.record.has_ended();
-    (first.shown.id.clone(), has_ended, first.id.clone())
+    (first.shown.id.clone(), first.has_ended, first.id.clone())
+}
+
+/// Of the labels that are the same in every family of a block.
+fn who(rows: &[Row<'_>]) -> impl Hasher + Clone + use<> {
+    let mut hasher = FixedState::default().build_hasher();
+    if let Some(first) = rows.first() {
+        first.shown.labels().hash(&mut hasher);
+    }
+    for row in rows {
+        row.id.hash(&mut hasher);
+    }
+    hasher
 }
 
 /// All that decides what the block of `rows` shows: no two transfers of a
 /// sender have one revision.
 fn digest(rows: &[Row<'_>]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     if let Some(first) = rows.first() {
         first.shown.labels().hash(&mut hasher);
     }
@@ -135,7 +156,7 @@ fn digest(rows: &[Row<'_>]) -> u64 {
         // Hardly any has more to tell than its revision.
         let (name, recipients) = (row.name(), &row.recipients);
         let is_plain = name.is_empty() && recipients.is_empty();
-        (row.entry.revision() << 1 | u64::from(is_plain)).hash(&mut hasher);
+        (row.revision << 1 | u64::from(is_plain)).hash(&mut hasher);
         if !is_plain {
             (name, recipients).hash(&mut hasher);
         }

@@ -9,7 +9,13 @@
 //! while a lower class has a place, and nobody who is shown makes way for a
 //! candidate of its own class or a lower one.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+    hash::{BuildHasher, Hash},
+};
+
+use foldhash::quality::FixedState;
 
 /// How important a candidate is, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +40,25 @@ pub(super) struct Candidate {
     pub(super) sender: usize,
     /// It had a place before.
     pub(super) is_shown: bool,
+}
+
+/// Who has a place, so that it is kept: a digest of each. If two had one digest,
+/// either would keep the place of the other, and nothing else would be wrong.
+#[derive(Debug, Default)]
+pub(super) struct Holders(HashSet<u64, FixedState>);
+
+impl Holders {
+    pub(super) fn has(&self, who: impl Hash) -> bool {
+        !self.0.is_empty() && self.0.contains(&FixedState::default().hash_one(who))
+    }
+
+    pub(super) fn add(&mut self, who: impl Hash) {
+        self.0.insert(FixedState::default().hash_one(who));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// Which of the candidates get one of `most` places, by position; all do if

@@ -8,6 +8,8 @@
 mod blocks;
 mod cap;
 pub mod catalog;
+mod census;
+mod columns;
 pub mod document;
 mod recipients;
 pub mod seed;
@@ -62,6 +64,7 @@ pub struct SenderView {
 #[derive(Debug, Default)]
 pub struct Printer {
     places: Places,
+    room: transfers::Room<'static>,
     senders: Arc<Block>,
     blocks: blocks::Blocks,
     left_out: Arc<Block>,
@@ -71,11 +74,12 @@ pub struct Printer {
 /// What has a place on the page, so that it keeps it.
 #[derive(Debug, Default)]
 struct Places {
-    transfers: transfers::Places,
-    recipients: recipients::Places,
+    transfers: cap::Holders,
+    recipients: cap::Holders,
 }
 
 /// One sender as it is shown now.
+#[derive(Debug)]
 struct Shown<'a> {
     id: &'a SenderId,
     server: &'a str,
@@ -101,19 +105,20 @@ impl Printer {
     /// catalog.
     pub fn print(&mut self, ledger: &Ledger, settings: &Settings, now: Timestamp) -> Page {
         let shown = everybody(ledger, settings, now);
-        let (rows, left_out) = choose(&shown, settings, &mut self.places);
+        let mut room: transfers::Room<'_> = std::mem::take(&mut self.room);
+        let left_out = choose(&shown, settings, &mut self.places, &mut room);
         let causes: Vec<_> = ledger.causes().labels().collect();
         let deflater = &mut self.deflater;
-        let mut block = |families: &[Family<'_>], kept: &mut Arc<Block>| {
-            *kept = Arc::new(Block::render(families, Some(kept), deflater));
+        let mut block = |families: Vec<Family<'_>>, kept: &mut Arc<Block>| {
+            *kept = Arc::new(Block::of(families, Some(kept), deflater));
             vec![Arc::clone(kept)]
         };
         let senders = block(
-            &senders::families(&shown, settings, &causes),
+            senders::families(&shown, settings, &causes),
             &mut self.senders,
         );
         let left_out = transfers::not_exported(&shown, &left_out);
-        let left_out = block(&[left_out], &mut self.left_out);
+        let left_out = block(vec![left_out], &mut self.left_out);
         let section = |families: &[&[&Metric]], blocks| {
             let families = families.iter().copied().flatten();
             let families = families.map(|metric| (*metric).into()).collect();
@@ -123,10 +128,11 @@ impl Printer {
             section(&[catalog::SENDER_FAMILIES], senders),
             section(
                 &[catalog::TRANSFER_FAMILIES, catalog::RECIPIENT_FAMILIES],
-                self.blocks.render(&rows, deflater),
+                self.blocks.render(&room.rows, deflater),
             ),
             section(&[&[&catalog::TRANSFERS_NOT_EXPORTED]], left_out),
         ];
+        self.room = room.cleared();
         Page::assemble(&sections, &mut self.deflater)
     }
 }
@@ -140,26 +146,47 @@ fn everybody<'a>(ledger: &'a Ledger, settings: &'a Settings, now: Timestamp) -> 
     shown
 }
 
-/// The transfers that have a place, with the recipients that have one, and how
-/// many transfers of each sender have none.
+/// Puts the transfers that have a place in the room, with the recipients that
+/// have one, and counts the transfers of each sender that have none.
 fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
     places: &mut Places,
-) -> (Vec<transfers::Row<'a>>, Vec<u64>) {
-    let (mut rows, left_out) = transfers::choose(shown, settings, &mut places.transfers);
-    recipients::choose(&mut rows, settings.max_recipients, &mut places.recipients);
-    (rows, left_out)
+    room: &mut transfers::Room<'a>,
+) -> Vec<u64> {
+    let left_out = transfers::choose(shown, settings, &mut places.transfers, room);
+    let most = settings.max_recipients;
+    recipients::choose(&mut room.rows, most, &mut places.recipients);
+    left_out
 }
 
 /// The number of transfers in each state, as `cryptshare_transfers` has it.
 pub fn states(book: &Book) -> impl Iterator<Item = (State, u64)> {
-    let mut counts = State::ALL.map(|state| (state, 0));
+    let mut counts = StateCounts::default();
     for state in book.present().filter_map(|(_, entry)| entry.record.state) {
-        let own = counts.iter_mut().filter(|(known, _)| *known == state);
+        counts.add(state);
+    }
+    counts.0.into_iter()
+}
+
+/// Numbers of transfers by state, in the order of the life-cycle.
+struct StateCounts([(State, u64); State::ALL.len()]);
+
+impl Default for StateCounts {
+    fn default() -> Self {
+        Self(State::ALL.map(|state| (state, 0)))
+    }
+}
+
+impl StateCounts {
+    fn add(&mut self, state: State) {
+        let own = self.0.iter_mut().filter(|(known, _)| *known == state);
         own.for_each(|(_, count)| *count += 1);
     }
-    counts.into_iter()
+
+    fn iter(&self) -> impl Iterator<Item = (State, u64)> {
+        self.0.iter().copied()
+    }
 }
 
 fn show<'a>(

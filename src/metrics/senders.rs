@@ -6,11 +6,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Settings, Shown, catalog, states};
+use super::{Settings, Shown, catalog, census::Census};
 use crate::{
     exposition::{Family, Sample, Value},
     metric::Metric,
-    model::{Method, Record, State, Verification},
+    model::{Method, State, Verification},
 };
 
 pub(super) fn families<'a>(
@@ -49,92 +49,52 @@ fn health<'a>(shown: &'a [Shown<'a>]) -> Vec<Family<'a>> {
     ]
 }
 
-/// A sender whose gauges are shown, and its transfers that are processing or
-/// active: these are few, and all but one of the gauges are about them.
-struct Living<'a> {
-    s: &'a Shown<'a>,
-    records: Vec<&'a Record>,
-}
-
-impl<'a> Living<'a> {
-    fn of(s: &'a Shown<'a>) -> Self {
-        let records = s.book.present().map(|(_, entry)| &entry.record);
-        let is_living = |r: &&Record| matches!(r.state, Some(State::Active | State::Processing));
-        Self {
-            s,
-            records: records.filter(is_living).collect(),
-        }
-    }
-
-    fn count(&self, is: impl Fn(&Record) -> bool) -> Value {
-        whole(self.records.iter().filter(|record| is(record)).count())
-    }
-}
-
 fn gauges<'a>(shown: &'a [Shown<'a>], settings: &Settings) -> Vec<Family<'a>> {
-    let fresh: Vec<_> = shown.iter().filter(|s| !s.is_stale).collect();
-    let living: Vec<_> = fresh.iter().map(|s| Living::of(s)).collect();
     let within = SignedDuration::try_from(settings.expiring_within).unwrap_or_default();
-    let counted = |metric: &'static Metric, is: &dyn Fn(&Shown<'_>, &Record) -> bool| {
-        let one = |own: &Living<'a>| sample(own.s, &[], own.count(|record| is(own.s, record)));
-        Family::new(metric, living.iter().map(one).collect())
+    let fresh = shown.iter().filter(|s| !s.is_stale);
+    let all: Vec<_> = fresh.map(|s| (s, Census::of(s, within))).collect();
+    let counted = |metric: &'static Metric, count: fn(&Census) -> u64| {
+        let one = |(s, census): &(&'a Shown<'a>, _)| sample(s, &[], Value::Count(count(census)));
+        Family::new(metric, all.iter().map(one).collect())
     };
-    let oldest = living.iter().filter_map(|own| {
-        let processing = |record: &&Record| {
-            let is = record.state == Some(State::Processing);
-            let since = record.processing.map(|processing| processing.since);
-            since.filter(|_| is)
-        };
-        let first = own.records.iter().filter_map(processing).min()?;
-        Some(sample(own.s, &[], Value::Number(seconds(first))))
+    let oldest = all.iter().filter_map(|(s, census)| {
+        let since = census.oldest_processing.map(seconds)?;
+        Some(sample(s, &[], Value::Number(since)))
     });
-    let not_found = fresh
-        .iter()
-        .map(|s| sample(s, &[], whole(s.book.not_found())));
+    let not_found = all.iter().map(|(s, _)| {
+        let count = u64::try_from(s.book.not_found()).unwrap_or(u64::MAX);
+        sample(s, &[], Value::Count(count))
+    });
     vec![
-        by_state(&fresh),
-        counted(&catalog::OVERDUE, &is_overdue),
-        counted(&catalog::UNRETRIEVED, &|_, r| is_unretrieved(r)),
-        counted(&catalog::EXPIRING_UNRETRIEVED, &|s, r| {
-            is_expiring(s, r, within) && is_unretrieved(r)
+        by_label(&catalog::TRANSFERS, "state", &all, |census| {
+            census.states().collect()
         }),
-        counted(&catalog::WITH_WARNINGS, &|_, r| r.has_warning()),
-        with_failures(&living),
+        counted(&catalog::OVERDUE, |census| census.overdue),
+        counted(&catalog::UNRETRIEVED, |census| census.unretrieved),
+        counted(&catalog::EXPIRING_UNRETRIEVED, |census| {
+            census.expiring_unretrieved
+        }),
+        counted(&catalog::WITH_WARNINGS, |census| census.with_warnings),
+        by_label(&catalog::WITH_FAILURES, "kind", &all, |census| {
+            census.failures().collect()
+        }),
         Family::new(&catalog::OLDEST_PROCESSING, oldest.collect()),
         Family::new(&catalog::NOT_FOUND, not_found.collect()),
     ]
 }
 
-fn by_state<'a>(fresh: &[&'a Shown<'a>]) -> Family<'a> {
-    let samples = fresh.iter().flat_map(|s| {
-        let one =
-            |(state, n): (State, u64)| sample(s, &[("state", state.label())], Value::Count(n));
-        states(s.book).map(one)
+/// A family with a sample for each value of a label.
+fn by_label<'a>(
+    metric: &'static Metric,
+    label: &'static str,
+    all: &[(&'a Shown<'a>, Census)],
+    counts: fn(&Census) -> Vec<(&'static str, u64)>,
+) -> Family<'a> {
+    let samples = all.iter().flat_map(|(s, census)| {
+        let counts = counts(census).into_iter();
+        counts.map(|(word, count)| sample(s, &[(label, word)], Value::Count(count)))
     });
-    Family::new(&catalog::TRANSFERS, samples.collect())
-}
-
-fn with_failures<'a>(living: &[Living<'a>]) -> Family<'a> {
-    type Check = fn(&Record) -> bool;
-    const KINDS: [(&str, Check); 4] = [
-        ("recipient_notification", |r| {
-            r.told.notifications_failed.is_some_and(|n| n > 0)
-        }),
-        ("sender_notification", |r| {
-            r.told.sender_notification_failed == Some(true)
-        }),
-        ("file_removed", |r| {
-            r.told.files_removed.is_some_and(|n| n > 0)
-        }),
-        ("eml", |r| r.told.eml_creation_failed == Some(true)),
-    ];
-    let samples = living.iter().flat_map(|own| {
-        KINDS.map(|(kind, check)| {
-            let value = own.count(|r| r.state == Some(State::Active) && check(r));
-            sample(own.s, &[("kind", kind)], value)
-        })
-    });
-    Family::new(&catalog::WITH_FAILURES, samples.collect())
+    Family::new(metric, samples.collect())
 }
 
 fn counters<'a>(shown: &'a [Shown<'a>], causes: &[&'a str]) -> Vec<Family<'a>> {
@@ -214,26 +174,6 @@ fn processing<'a>(shown: &'a [Shown<'a>]) -> Family<'a> {
     Family::new(&catalog::PROCESSING_DURATION, samples.collect())
 }
 
-fn is_overdue(s: &Shown<'_>, record: &Record) -> bool {
-    let expired = record.told.expires_at.is_some_and(|at| at <= s.now);
-    record.state == Some(State::Active) && expired
-}
-
-/// Active, and every recipient's list is known to be empty.
-fn is_unretrieved(record: &Record) -> bool {
-    record.state == Some(State::Active)
-        && record.told.retrievals
-        && record.retrievals().total() == 0
-}
-
-/// Overdue ones are not expiring.
-fn is_expiring(s: &Shown<'_>, record: &Record, within: SignedDuration) -> bool {
-    record.told.expires_at.is_some_and(|at| {
-        let left = at.duration_since(s.now);
-        left > SignedDuration::ZERO && left <= within
-    })
-}
-
 fn each<'a>(shown: &'a [Shown<'a>], value: impl Fn(&Shown<'_>) -> Option<f64>) -> Vec<Sample<'a>> {
     let one = |s| value(s).map(|value| sample(s, &[], Value::Number(value)));
     shown.iter().filter_map(one).collect()
@@ -241,10 +181,6 @@ fn each<'a>(shown: &'a [Shown<'a>], value: impl Fn(&Shown<'_>) -> Option<f64>) -
 
 fn sample<'a>(s: &'a Shown<'a>, more: &[(&'static str, &'a str)], value: Value) -> Sample<'a> {
     Sample::new(s.labels().into_iter().chain(more.iter().copied()), value)
-}
-
-fn whole(count: usize) -> Value {
-    Value::Count(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Bounds are small whole numbers, so nothing is lost.

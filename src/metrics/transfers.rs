@@ -3,35 +3,62 @@
 //! **Invariants.** Never more transfers than the cap; who keeps a place is
 //! decided by [`cap`] alone.
 
-use std::collections::{HashMap, HashSet};
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     METHODS, Settings, Shown,
-    cap::{self, Candidate, Class},
+    cap::{self, Candidate, Class, Holders},
     catalog,
+    columns::{Column, Take, Tell},
     senders::seconds,
 };
 use crate::{
     exposition::{Family, Sample, Value},
     ledger::Entry,
     metric::Metric,
-    model::{Record, SenderId, State, TrackingId},
+    model::{Record, State, TrackingId, record::Told},
 };
 
-/// The transfers that have a place.
-pub(super) type Places = HashMap<SenderId, HashSet<TrackingId>>;
+/// Where the rows of a page stand. They are many, and any thread may make a page:
+/// memory that is asked for each time would stay with each of the threads.
+#[derive(Debug, Default)]
+pub(super) struct Room<'a> {
+    pub(super) rows: Vec<Row<'a>>,
+    /// Those of one sender that can still change, until its others stand.
+    living: Vec<Row<'a>>,
+}
+
+impl Room<'_> {
+    /// The same memory for another page.
+    pub(super) fn cleared(self) -> Room<'static> {
+        Room {
+            rows: cleared(self.rows),
+            living: cleared(self.living),
+        }
+    }
+}
+
+/// What is collected from a list of the same type stands in its memory.
+fn cleared(mut rows: Vec<Row<'_>>) -> Vec<Row<'static>> {
+    rows.clear();
+    rows.into_iter().map_while(|_| None).collect()
+}
 
 /// One transfer that is shown, or would be if it had a place.
+#[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) shown: &'a Shown<'a>,
     pub(super) id: &'a TrackingId,
     pub(super) entry: &'a Entry,
+    /// Of the entry: what decides about blocks is told without a look at it.
+    pub(super) revision: u64,
+    pub(super) has_ended: bool,
     /// The labels of the recipients that are shown, in order.
     pub(super) recipients: Vec<&'a str>,
-    /// How it stands among those who want a place.
-    pub(super) candidate: Candidate,
+    /// The position of its sender.
+    pub(super) sender: usize,
+    /// It had a place before.
+    is_shown: bool,
 }
 
 impl<'a> Row<'a> {
@@ -40,101 +67,103 @@ impl<'a> Row<'a> {
         [server, sender, ("tracking_id", self.id.as_str())]
     }
 
-    fn with(&self, name: &'static str, value: &'a str) -> [(&'static str, &'a str); 4] {
-        let [server, sender, id] = self.labels();
-        [server, sender, id, (name, value)]
-    }
-
     /// The name that the configuration or a watch file gives it.
     pub(super) fn name(&self) -> &'a str {
         let name = self.shown.view.names.get(self.id);
         name.map_or("", String::as_str)
     }
 
+    /// How it stands among those who want a place.
+    pub(super) fn candidate(&self) -> Candidate {
+        let record = self.record();
+        let class = match record.state {
+            _ if self.shown.book.is_named(self.id) => Class::Named,
+            _ if has_trouble(record) => Class::Troubled,
+            Some(state) if state.is_final() => Class::Ended,
+            Some(_) | None => Class::Active,
+        };
+        Candidate {
+            class,
+            rank: rank(record),
+            sender: self.sender,
+            is_shown: self.is_shown,
+        }
+    }
+
     fn record(&self) -> &'a Record {
         &self.entry.record
     }
+
+    fn told(&self) -> &'a Told {
+        &self.entry.record.told
+    }
 }
 
-/// The transfers that have a place, and how many of each sender have none. Of
-/// each sender those come first that have ended, and of these and of the others
-/// the lowest tracking id.
+/// Puts the transfers that have a place in the room, and counts those of each
+/// sender that have none. Of each sender those come first that have ended, and
+/// of these and of the others the lowest tracking id.
 pub(super) fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
-    places: &mut Places,
-) -> (Vec<Row<'a>>, Vec<u64>) {
-    let mut rows = Vec::new();
+    places: &mut Holders,
+    room: &mut Room<'a>,
+) -> Vec<u64> {
+    let Room { rows, living } = room;
     let fresh = shown.iter().enumerate().filter(|(_, s)| !s.is_stale);
     for (sender, s) in fresh.filter(|_| settings.transfers) {
-        let before = places.get(s.id);
-        let present = s.book.present();
-        rows.extend(present.filter_map(|(id, entry)| {
-            let is_shown = before.is_some_and(|before| before.contains(id));
-            row(s, (id, entry), sender, is_shown)
-        }));
-    }
-    let candidates: Vec<_> = rows.iter().map(|row| row.candidate).collect();
-    let taken = cap::choose(&candidates, settings.max_transfers);
-    let mut left_out = vec![0; shown.len()];
-    for (candidate, _) in candidates.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-        if let Some(count) = left_out.get_mut(candidate.sender) {
-            *count += 1;
+        for (id, entry) in s.book.present().filter(|present| is_shown(s, *present)) {
+            let row = Row {
+                shown: s,
+                id,
+                entry,
+                revision: entry.revision(),
+                has_ended: entry.record.has_ended(),
+                recipients: Vec::new(),
+                sender,
+                is_shown: places.has((s.id, id)),
+            };
+            let own = if row.has_ended {
+                &mut *rows
+            } else {
+                &mut *living
+            };
+            own.push(row);
         }
+        rows.append(living);
     }
-    let mut taken = taken.into_iter();
-    rows.retain(|_| taken.next().unwrap_or_default());
+    let mut left_out = vec![0; shown.len()];
+    let most = settings.max_transfers;
+    if most > 0 && rows.len() > most {
+        cut(rows, most, &mut left_out);
+    }
     places.clear();
     // Without a cap nobody needs to be remembered.
-    for row in rows.iter().filter(|_| settings.max_transfers > 0) {
-        let own = places.entry(row.shown.id.clone()).or_default();
-        own.insert(row.id.clone());
+    for row in rows.iter().filter(|_| most > 0) {
+        places.add((row.shown.id, row.id));
     }
-    rows.sort_by_key(|row| (row.candidate.sender, !row.record().has_ended()));
-    (rows, left_out)
+    left_out
 }
 
-pub(super) fn families<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    let mut families = vec![info(rows), state(rows)];
-    families.extend(details(rows));
-    families.push(retrievals(rows));
-    let last = |r: &Row<'_>| r.record().last_retrieval.map(seconds).map(Value::Number);
-    families.push(gauge(rows, &catalog::TRANSFER_LAST_RETRIEVAL, last));
-    families
+/// Leaves those that get one of `most` places, and counts the others by sender.
+fn cut(rows: &mut Vec<Row<'_>>, most: usize, left_out: &mut [u64]) {
+    let candidates: Vec<_> = rows.iter().map(Row::candidate).collect();
+    let mut taken = cap::choose(&candidates, most).into_iter();
+    rows.retain(|row| {
+        let is_taken = taken.next().unwrap_or_default();
+        if let Some(count) = left_out.get_mut(row.sender) {
+            *count += u64::from(!is_taken);
+        }
+        is_taken
+    });
 }
 
 /// Ended transfers leave after `keep_ended`, and those that had ended before we
 /// began to watch are never shown; both stay while the configuration names
 /// them.
-fn row<'a>(
-    s: &'a Shown<'a>,
-    (id, entry): (&'a TrackingId, &'a Entry),
-    sender: usize,
-    is_shown: bool,
-) -> Option<Row<'a>> {
+fn is_shown(s: &Shown<'_>, (id, entry): (&TrackingId, &Entry)) -> bool {
     let record = &entry.record;
-    let is_named = s.book.is_named(id);
-    if record.has_ended() && !is_named && (entry.had_ended() || has_lapsed(s, record)) {
-        return None;
-    }
-    let class = match record.state {
-        _ if is_named => Class::Named,
-        _ if has_trouble(record) => Class::Troubled,
-        Some(state) if state.is_final() => Class::Ended,
-        Some(_) | None => Class::Active,
-    };
-    Some(Row {
-        shown: s,
-        id,
-        entry,
-        recipients: Vec::new(),
-        candidate: Candidate {
-            class,
-            rank: rank(record),
-            sender,
-            is_shown,
-        },
-    })
+    let is_over = || entry.had_ended() || has_lapsed(s, record);
+    !record.has_ended() || !is_over() || s.book.is_named(id)
 }
 
 fn has_trouble(record: &Record) -> bool {
@@ -163,83 +192,81 @@ fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
     }
 }
 
-fn info<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let samples = rows
-        .iter()
-        .map(|row| Sample::new(row.with("name", row.name()), Value::Count(1)));
-    Family::new(&catalog::TRANSFER_INFO, samples.collect())
+/// The families by transfer, in the order of the catalog.
+pub(super) const COLUMNS: [Column; 14] = [
+    Column {
+        metric: &catalog::TRANSFER_INFO,
+        tell: Tell::Some(|row, take| take(&[("name", row.name())], Value::Count(1))),
+    },
+    Column {
+        metric: &catalog::TRANSFER_STATE,
+        tell: Tell::Some(|row, take| {
+            if let Some(state) = row.record().state {
+                take(&[("state", state.label())], Value::Count(1));
+            }
+        }),
+    },
+    one(&catalog::TRANSFER_EXPIRATION, |row| {
+        row.told().expires_at.map(seconds).map(Value::Number)
+    }),
+    one(&catalog::TRANSFER_FILES, |row| {
+        row.told().files.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_FILES_REMOVED, |row| {
+        row.told().files_removed.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_SIZE, |row| {
+        row.told().size_bytes.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_RECIPIENTS, |row| {
+        row.told().recipients.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_RECIPIENTS_RETRIEVED, |row| {
+        let count = u64::try_from(row.record().recipients_retrieved()).ok();
+        count.filter(|_| row.told().retrievals).map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_NOTIFICATIONS_FAILED, |row| {
+        row.told().notifications_failed.map(Value::Count)
+    }),
+    one(&catalog::TRANSFER_SENDER_NOTIFICATION_FAILED, |row| {
+        row.told().sender_notification_failed.map(flag)
+    }),
+    one(&catalog::TRANSFER_EML_CREATION_FAILED, |row| {
+        row.told().eml_creation_failed.map(flag)
+    }),
+    one(&catalog::TRANSFER_WARNINGS, |row| {
+        row.told().warnings.map(flag)
+    }),
+    Column {
+        metric: &catalog::TRANSFER_RETRIEVALS,
+        tell: Tell::Some(retrievals),
+    },
+    one(&catalog::TRANSFER_LAST_RETRIEVAL, |row| {
+        row.record().last_retrieval.map(seconds).map(Value::Number)
+    }),
+];
+
+const fn one(metric: &'static Metric, value: fn(&Row<'_>) -> Option<Value>) -> Column {
+    Column {
+        metric,
+        tell: Tell::One(value),
+    }
 }
 
-fn state<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let samples = rows.iter().filter_map(|row| {
-        let labels = row.with("state", row.record().state?.label());
-        Some(Sample::new(labels, Value::Count(1)))
-    });
-    Family::new(&catalog::TRANSFER_STATE, samples.collect())
-}
-
-fn details<'a>(rows: &[Row<'a>]) -> Vec<Family<'a>> {
-    type Read = fn(&Record) -> Option<Value>;
-    const DETAILS: [(&Metric, Read); 10] = [
-        (&catalog::TRANSFER_EXPIRATION, |r| {
-            r.told.expires_at.map(seconds).map(Value::Number)
-        }),
-        (&catalog::TRANSFER_FILES, |r| r.told.files.map(Value::Count)),
-        (&catalog::TRANSFER_FILES_REMOVED, |r| {
-            r.told.files_removed.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_SIZE, |r| {
-            r.told.size_bytes.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_RECIPIENTS, |r| {
-            r.told.recipients.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_RECIPIENTS_RETRIEVED, |r| {
-            let count = u64::try_from(r.recipients_retrieved()).ok();
-            count.filter(|_| r.told.retrievals).map(Value::Count)
-        }),
-        (&catalog::TRANSFER_NOTIFICATIONS_FAILED, |r| {
-            r.told.notifications_failed.map(Value::Count)
-        }),
-        (&catalog::TRANSFER_SENDER_NOTIFICATION_FAILED, |r| {
-            r.told.sender_notification_failed.map(flag)
-        }),
-        (&catalog::TRANSFER_EML_CREATION_FAILED, |r| {
-            r.told.eml_creation_failed.map(flag)
-        }),
-        (&catalog::TRANSFER_WARNINGS, |r| r.told.warnings.map(flag)),
-    ];
-    DETAILS
-        .iter()
-        .map(|(metric, read)| gauge(rows, metric, |row| read(row.record())))
-        .collect()
-}
-
-fn retrievals<'a>(rows: &[Row<'a>]) -> Family<'a> {
-    let known = rows.iter().filter(|row| row.record().told.retrievals);
-    let samples = known.flat_map(|row| {
+fn retrievals<'a>(row: &Row<'a>, take: Take<'_, 'a>) {
+    if row.told().retrievals {
         let tally = row.entry.retrievals();
-        METHODS.map(|method| {
-            let labels = row.with("method", method.label());
-            Sample::new(labels, Value::Count(tally.get(method)))
-        })
-    });
-    Family::new(&catalog::TRANSFER_RETRIEVALS, samples.collect())
+        for method in METHODS {
+            let count = Value::Count(tally.get(method));
+            take(&[("method", method.label())], count);
+        }
+    }
 }
 
 pub(super) fn not_exported<'a>(shown: &'a [Shown<'a>], left_out: &[u64]) -> Family<'a> {
     let samples = shown.iter().zip(left_out);
     let samples = samples.map(|(s, count)| Sample::new(s.labels(), Value::Count(*count)));
     Family::new(&catalog::TRANSFERS_NOT_EXPORTED, samples.collect())
-}
-
-fn gauge<'a>(
-    rows: &[Row<'a>],
-    metric: &'static Metric,
-    value: impl Fn(&Row<'a>) -> Option<Value>,
-) -> Family<'a> {
-    let one = |row: &Row<'a>| value(row).map(|value| Sample::new(row.labels(), value));
-    Family::new(metric, rows.iter().filter_map(one).collect())
 }
 
 pub(super) fn flag(is_set: bool) -> Value {

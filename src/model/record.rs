@@ -227,6 +227,13 @@ impl Record {
         sum
     }
 
+    /// Whether any recipient has retrieved something. Where a date of it is
+    /// known, nobody needs to be asked.
+    pub fn is_retrieved(&self) -> bool {
+        let mut recipients = self.recipients.values();
+        self.last_retrieval.is_some() || recipients.any(RecipientMark::has_retrieved)
+    }
+
     /// How many recipients have retrieved something.
     pub fn recipients_retrieved(&self) -> usize {
         let retrieved = |r: &&RecipientMark| r.has_retrieved();

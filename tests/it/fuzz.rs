@@ -118,7 +118,7 @@ fn bytes(seeds: &'static [Vec<u8>]) -> impl Strategy<Value = Bytes> {
 }
 
 macro_rules! hold {
-    ($($name:ident: $target:ident,)*) => {$(
+    ($($name:ident: $target:ident in $cases:literal,)*) => {$(
         #[test]
         fn $name() {
             static SEEDS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
@@ -126,7 +126,7 @@ macro_rules! hold {
             for seed in seeds {
                 properties::$target(seed);
             }
-            proptest!(ProptestConfig::with_cases(2000), |(data in bytes(seeds))| {
+            proptest!(ProptestConfig::with_cases($cases), |(data in bytes(seeds))| {
                 properties::$target(&data.0);
             });
         }
@@ -134,11 +134,12 @@ macro_rules! hold {
 }
 
 hold! {
-    no_status_is_misread: status,
-    no_list_is_misread: list,
-    no_error_is_misread: error,
-    no_configuration_is_misread: config,
-    no_web_configuration_is_misread: web,
-    no_text_is_written_wrongly: escaping,
-    no_accept_is_misread: accept,
+    no_page_is_put_together_wrongly: blocks in 300,
+    no_status_is_misread: status in 2000,
+    no_list_is_misread: list in 2000,
+    no_error_is_misread: error in 2000,
+    no_configuration_is_misread: config in 2000,
+    no_web_configuration_is_misread: web in 2000,
+    no_text_is_written_wrongly: escaping in 2000,
+    no_accept_is_misread: accept in 2000,
 }

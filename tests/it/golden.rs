@@ -14,6 +14,8 @@ use cryptshare_exporter::{
 use jiff::Timestamp;
 use regex::Regex;
 
+use crate::messages;
+
 const ACTIVE: &str = "20260401-081500-Qx7Lm2Za";
 const FAILED: &str = "20240522-065711-H8UoUSI6";
 
@@ -139,26 +141,28 @@ fn page() -> Page {
 #[test]
 fn a_fixed_ledger_gives_fixed_bodies() {
     let page = page();
-    for (protocol, file) in [
-        (Protocol::Text, "page.txt"),
-        (Protocol::OpenMetrics1, "page.openmetrics"),
-    ] {
-        let answer = Answer::new(
-            page.sheet(protocol),
-            protocol.end().to_vec(),
-            Coding::Identity,
-        );
+    let body = |protocol: Protocol| {
+        let end = protocol.end().to_vec();
+        let answer = Answer::new(page.sheet(protocol), end, Coding::Identity);
         let pieces = answer.pieces.map(Result::unwrap);
-        let body = pieces.collect::<Vec<_>>().concat();
-        let path = Path::new("tests/golden").join(file);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&path, &body).unwrap();
-        }
-        let expect = fs::read_to_string(&path).unwrap_or_default();
-        let written = String::from_utf8(body).unwrap();
-        for (line, (written, expect)) in (1..).zip(written.lines().zip(expect.lines())) {
-            assert_eq!(written, expect, "{}, line {line}", path.display());
-        }
-        assert_eq!(written.len(), expect.len(), "{}", path.display());
+        pieces.collect::<Vec<_>>().concat()
+    };
+    let text = |protocol| String::from_utf8(body(protocol)).unwrap();
+    compare("page.txt", &text(Protocol::Text));
+    compare("page.openmetrics", &text(Protocol::OpenMetrics1));
+    let told = messages::text(&messages::read(&body(Protocol::Protobuf)));
+    compare("page.protobuf.txt", &told);
+}
+
+/// Of protobuf the file keeps what another reader makes of the bytes.
+fn compare(file: &str, written: &str) {
+    let path = Path::new("tests/golden").join(file);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, written).unwrap();
     }
+    let expect = fs::read_to_string(&path).unwrap_or_default();
+    for (line, (written, expect)) in (1..).zip(written.lines().zip(expect.lines())) {
+        assert_eq!(written, expect, "{}, line {line}", path.display());
+    }
+    assert_eq!(written.len(), expect.len(), "{}", path.display());
 }

@@ -27,6 +27,7 @@ mod healthcheck;
 mod judges;
 mod limits;
 mod listen;
+mod messages;
 mod metrics;
 mod moving;
 mod openapi;

@@ -15,9 +15,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Printer, SenderView, Settings, blocks::families, choose, everybody, senders, transfers,
-};
+use super::{Printer, SenderView, Settings, choose, columns, everybody, senders, transfers};
 use crate::{
     exposition::{Answer, Coding, Family, Protocol, Value},
     ledger::{self, Causes, Ledger, RecipientLabels},
@@ -162,10 +160,12 @@ impl Desk {
     /// What a page shows, whole: no block is kept, and no family cut in pieces.
     fn naive<T>(&mut self, seconds: i64, show: impl FnOnce(&[Family<'_>]) -> T) -> T {
         let shown = everybody(&self.ledger, &self.settings, at(seconds));
-        let (rows, left_out) = choose(&shown, &self.settings, &mut self.printer.places);
+        let mut room = transfers::Room::default();
+        let places = &mut self.printer.places;
+        let left_out = choose(&shown, &self.settings, places, &mut room);
         let causes: Vec<_> = self.ledger.causes().labels().collect();
         let mut families = senders::families(&shown, &self.settings, &causes);
-        families.extend(self::families(&rows));
+        families.extend(columns::all().map(|column| column.family(&room.rows)));
         families.push(transfers::not_exported(&shown, &left_out));
         show(&families)
     }
