@@ -20,6 +20,7 @@ mod deploy;
 mod disk;
 mod documented;
 mod faults;
+mod flood;
 mod front;
 mod fuzz;
 mod golden;
