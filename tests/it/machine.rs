@@ -47,7 +47,7 @@ pub struct Machine {
     /// The ports of the exporter and of the document's own simulator.
     ports: (u16, u16),
     /// `export` lines so far.
-    variables: String,
+    variables: Vec<String>,
     /// The demo or the exporter, of which there is one at a time.
     exporter: Option<Process>,
     /// What else runs: simulators, and whoever speaks TLS.
@@ -91,7 +91,7 @@ impl Machine {
             mailbox: server.url.clone(),
             server,
             ports: (free_port(), free_port()),
-            variables: String::new(),
+            variables: Vec::new(),
             exporter: None,
             others: Vec::new(),
         };
@@ -103,6 +103,8 @@ impl Machine {
         }
         let binary = machine.root.path().join("home/cryptshare-exporter");
         fs::copy(BINARY, binary).unwrap();
+        // Only a good answer is a success.
+        machine.put("home/.curlrc", "fail-with-body\n");
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         machine.put("home/server.pem", &own.cert.pem());
         machine.put("home/server.key", &own.signing_key.serialize_pem());
@@ -179,7 +181,7 @@ impl Machine {
         }
         match how {
             Walked::Here if command.starts_with("export ") => {
-                self.variables += &format!("{}\n", self.here(command));
+                self.variables.push(self.here(command));
             }
             Walked::Here | Walked::Name => self.ran(command, how, expect).await,
             Walked::Serves => self.serves(command, expect).await,
@@ -273,11 +275,10 @@ impl Machine {
         let build = Path::new(BINARY).parent().unwrap();
         let installed = self.root.path().join("usr/local/bin");
         let mut shell = Command::new("bash");
-        let script = format!(
-            "set -eo pipefail; exec 2>&1\n{}{exec}{command}",
-            self.variables
-        );
-        shell.args(["-c", &script]).current_dir(home);
+        let variables = self.variables.join("\n");
+        let script = format!("set -eo pipefail; exec 2>&1\n{variables}\n{exec}{command}");
+        shell.args(["-c", &script]).current_dir(&home);
+        shell.env("CURL_HOME", home);
         shell.env(
             "PATH",
             format!("{}:{}:{path}", installed.display(), build.display()),
