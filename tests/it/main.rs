@@ -27,6 +27,7 @@ mod golden;
 mod healthcheck;
 mod judges;
 mod limits;
+mod links;
 mod listen;
 mod machine;
 mod messages;
