@@ -101,7 +101,8 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Log from this level on: debug (each retrieval, too), info, warn, error
+    /// Log from this level on: debug, info, warn, error; debug tells each
+    /// retrieval with the recipient's address and the id of its download page
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -188,6 +189,10 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum StateCommand {
     /// Print what is remembered of each sender
+    ///
+    /// TRANSFERS counts those that the server knew at the last poll. REMEMBERED,
+    /// like an export, also has those that are gone, or no longer watched: marks
+    /// of them stay for 90 days, so that nothing counts twice if they come back.
     Show {
         #[command(flatten)]
         place: PlaceArgs,
