@@ -12,13 +12,16 @@ SERVERS = 'server=~"$server"'
 OURS = "* on (job, instance) group_left () cryptshare_exporter_build_info"
 
 STATES = {
-    "processing": YELLOW,
+    "pending": "light-blue",
+    "processing": BLUE,
     "active": GREEN,
-    "expired": BLUE,
-    "revoked": PURPLE,
-    "deleted_by_administrator": ORANGE,
-    "deleted_by_security": RED,
-    "failed": "dark-red",
+    "failed": RED,
+    "deleted_by_expiration": GRAY,
+    "deleted_by_revocation": PURPLE,
+    "deleted_by_admin": YELLOW,
+    "deleted_by_security": ORANGE,
+    "unknown": "#c7c7c7",
+    "other": "dark-red",
 }
 
 
