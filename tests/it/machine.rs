@@ -219,7 +219,7 @@ impl Machine {
         }
         for (told, is) in [
             (" /usr/bin/", format!(" {root}/usr/bin/")),
-            ("target/release/", format!("{build}/")),
+            ("target/dist/", format!("{build}/")),
             ("cargo run --release --", "cryptshare-exporter".to_owned()),
             ("localhost:10062", exporter.clone()),
             ("127.0.0.1:10062", exporter.clone()),
