@@ -17,6 +17,7 @@ mod codings;
 mod cli;
 mod commands;
 mod config;
+mod contract;
 mod deploy;
 mod disk;
 mod documented;
