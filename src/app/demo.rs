@@ -129,6 +129,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             telemetry_path: "/metrics",
             hangups: None,
             enable_lifecycle: false,
+            auto_reload: None,
         };
         start(&mut tasks, Arc::new(config), frame)?;
         say(&invitation);

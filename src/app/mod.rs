@@ -94,6 +94,9 @@ pub struct RunOptions {
     pub telemetry_path: String,
     /// Whether `/-/reload` does anything.
     pub enable_lifecycle: bool,
+    /// How often is looked whether the configuration file has changed; never if
+    /// none.
+    pub auto_reload: Option<Duration>,
     /// How to log.
     pub log: logging::Settings,
 }
@@ -137,6 +140,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
             telemetry_path: &options.telemetry_path,
             hangups: tasks.hangups(),
             enable_lifecycle: options.enable_lifecycle,
+            auto_reload: options.auto_reload,
         };
         start(&mut tasks, Arc::new(config), frame)?;
         Ok(tasks.run().await)
@@ -212,6 +216,7 @@ struct Frame<'a> {
     /// None where there is no file to load again.
     hangups: Option<Signal>,
     enable_lifecycle: bool,
+    auto_reload: Option<Duration>,
 }
 
 /// Builds every part and hands it to the supervisor.
@@ -256,8 +261,14 @@ fn start(tasks: &mut Supervisor, config: Arc<Config>, frame: Frame<'_>) -> anyho
     tasks.spawn("poll", poll::run(plan, surroundings));
     let books = bookkeeper::run((ledger, vault), view, (inbox, to_books), outlets, clock);
     tasks.spawn("bookkeeper", books);
-    let hangups = frame.hangups;
-    spawn_changes(tasks, (watch, door, maker), (hangups, wishes));
+    let (out, names) = newest::channel(watch.names().clone());
+    let occasions = Occasions {
+        hangups: frame.hangups,
+        every: frame.auto_reload,
+        wishes,
+        names,
+    };
+    spawn_changes(tasks, (watch, out), (door, maker), occasions);
     if lifecycle::has_manager() {
         let board = Arc::clone(&routes.board);
         tasks.spawn("status", tell_status(board, tasks.stop()));
@@ -275,17 +286,12 @@ fn start(tasks: &mut Supervisor, config: Arc<Config>, frame: Frame<'_>) -> anyho
 /// is loaded again.
 fn spawn_changes(
     tasks: &mut Supervisor,
-    (watch, door, maker): (Watch, Door, Maker),
-    (hangups, wishes): (Option<Signal>, mpsc::Receiver<web::Wish>),
+    (watch, out): (Watch, newest::Sender<Names>),
+    (door, maker): (Door, Maker),
+    occasions: Occasions,
 ) {
-    let (out, names) = newest::channel(watch.names().clone());
     let (to_watch, changes) = mpsc::channel(1);
     tasks.spawn("watch files", watch::run(watch, changes, out, tasks.stop()));
-    let occasions = Occasions {
-        hangups,
-        wishes,
-        names,
-    };
     let reloader = Reloader::new(door, to_watch, maker);
     tasks.spawn("reload", reloader.run(occasions, tasks.stop()));
 }

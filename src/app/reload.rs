@@ -1,5 +1,6 @@
 //! Loading the configuration again while the exporter runs: by SIGHUP, by
-//! `/-/reload`, and when a file changes that it names.
+//! `/-/reload`, when its file changes if that is wished for, and when a file
+//! changes that it names.
 //!
 //! A file of a secret or of a certificate is taken up by itself, with the text of
 //! the configuration that is in effect: what somebody is writing into the
@@ -9,14 +10,14 @@
 //! whole. One change is whole before the next one begins. Whoever wishes for a
 //! reload is answered by one that has read the file after the wish.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
     signal::unix::Signal,
     sync::{mpsc, oneshot, watch as newest},
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,8 @@ pub(super) const WISHES: usize = 64;
 pub(super) struct Occasions {
     /// None where there is no file to load again.
     pub(super) hangups: Option<Signal>,
+    /// How often is looked whether the file has changed, if at all.
+    pub(super) every: Option<Duration>,
     pub(super) wishes: mpsc::Receiver<Wish>,
     /// What is named by now.
     pub(super) names: newest::Receiver<Names>,
@@ -64,6 +67,8 @@ pub(super) struct Reloader {
     door: Door,
     watch: mpsc::Sender<watch::Change>,
     maker: Maker,
+    /// The file, as it was when it was read last, for good or not.
+    file: Option<Input>,
     /// The files that the configuration names, as they were when it was read
     /// last, for good or not.
     inputs: Vec<Input>,
@@ -78,6 +83,7 @@ impl Reloader {
     /// to `watch`.
     pub(super) fn new(door: Door, watch: mpsc::Sender<watch::Change>, maker: Maker) -> Self {
         Self {
+            file: door.now().config.file.clone(),
             inputs: door.now().config.inputs.clone(),
             door,
             watch,
@@ -94,13 +100,14 @@ impl Reloader {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let work = async {
-            let mut looks = interval(LOOK);
-            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut looks = ticks(LOOK);
             let Occasions {
                 hangups,
+                every,
                 wishes,
                 names,
             } = &mut occasions;
+            let mut looks_at_file = every.map(ticks);
             loop {
                 tokio::select! {
                     () = lifecycle::hung_up(hangups) => self.reload(wishes, None).await?,
@@ -109,7 +116,8 @@ impl Reloader {
                         let names = names.borrow_and_update().clone();
                         self.rename(names).await;
                     }
-                    _ = looks.tick() => self.look().await?,
+                    () = tick(&mut looks_at_file) => self.look_at_file(wishes).await?,
+                    _ = looks.tick() => self.look_at_inputs().await?,
                 }
             }
         };
@@ -132,6 +140,7 @@ impl Reloader {
             waiting.push(wish);
         }
         lifecycle::tell_reloading();
+        self.file = self.file_now().await?;
         let outcome = self.load(Text::New).await?;
         lifecycle::tell_ready();
         let outcome = match outcome {
@@ -156,8 +165,23 @@ impl Reloader {
         Ok(())
     }
 
+    /// Loads the file, if it has changed since it was read.
+    async fn look_at_file(&mut self, wishes: &mut mpsc::Receiver<Wish>) -> anyhow::Result<()> {
+        if self.file_now().await? == self.file {
+            return Ok(());
+        }
+        tracing::info!("the file of the configuration has changed");
+        self.reload(wishes, None).await
+    }
+
+    /// The file as it is now.
+    async fn file_now(&self) -> anyhow::Result<Option<Input>> {
+        let before = self.file.clone();
+        Ok(spawn_blocking(move || before.as_ref().map(Input::now)).await?)
+    }
+
     /// Takes up the files that the configuration names, if one has changed.
-    async fn look(&mut self) -> anyhow::Result<()> {
+    async fn look_at_inputs(&mut self) -> anyhow::Result<()> {
         if !std::mem::replace(&mut self.is_swept, true) {
             self.door.sweep();
         }
@@ -252,6 +276,20 @@ fn prepare(
     config.can_follow(now)?;
     let clients = maker.clients(&config, clients)?;
     Ok((config, clients))
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The next tick; without any, never.
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => pending().await,
+    }
 }
 
 fn tell(config: &Config) {

@@ -294,10 +294,11 @@ fn list(senders: &[&SenderId]) -> String {
 }
 
 /// What the table shows of each sender.
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "SERVER",
     "SENDER",
     "TRANSFERS",
+    "REMEMBERED",
     "RETRIEVALS",
     "MAILS FAILED",
     "FILES REMOVED",
@@ -339,6 +340,7 @@ fn columns(id: &SenderId, book: &Book) -> [String; COLUMNS.len()] {
         id.server().to_owned(),
         id.address().to_owned(),
         book.present().count().to_string(),
+        book.remembered().to_string(),
         counters.retrievals.total().to_string(),
         mails.to_string(),
         removed.to_string(),

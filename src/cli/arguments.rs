@@ -3,14 +3,14 @@
 //! **Invariants.** Flags are named as those of Prometheus and its own exporters.
 //! What a value may be is checked here and nowhere else.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
     app::{self, Quirks, StatePlace},
-    logging,
+    config, logging,
 };
 
 const EXIT_CODES: &str = "\
@@ -56,6 +56,18 @@ pub(super) struct RunArgs {
     /// Check the configuration, and that of the web if it is named, and exit
     #[arg(long = "config.check", help_heading = "Configuration")]
     pub(super) config_check: bool,
+    /// Load the configuration again whenever its file has changed, as SIGHUP does
+    #[arg(long = "config.enable-auto-reload", help_heading = "Configuration")]
+    pub(super) auto_reload: bool,
+    /// How often to look whether the file has changed
+    #[arg(
+        long = "config.auto-reload-interval",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = config::duration,
+        help_heading = "Configuration"
+    )]
+    pub(super) auto_reload_interval: Duration,
     /// Set the ledger aside, after a confirmation on standard input, and exit
     #[arg(long = "state.reset", help_heading = "Configuration")]
     pub(super) state_reset: bool,
@@ -89,7 +101,8 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Log from this level on: debug (each retrieval, too), info, warn, error
+    /// Log from this level on: debug, info, warn, error; debug tells each
+    /// retrieval with the recipient's address and the id of its download page
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -176,6 +189,10 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum StateCommand {
     /// Print what is remembered of each sender
+    ///
+    /// TRANSFERS counts those that the server knew at the last poll. REMEMBERED,
+    /// like an export, also has those that are gone, or no longer watched: marks
+    /// of them stay for 90 days, so that nothing counts twice if they come back.
     Show {
         #[command(flatten)]
         place: PlaceArgs,

@@ -48,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             },
             telemetry_path: run.telemetry_path,
             enable_lifecycle: run.enable_lifecycle,
+            auto_reload: run.auto_reload.then_some(run.auto_reload_interval),
             log,
         }),
         Some(Command::Demo { listen, speed }) => app::demo(&DemoOptions { listen, speed, log }),

@@ -20,7 +20,9 @@ pub struct Input {
 }
 
 impl Input {
-    fn of(path: &Path) -> Self {
+    /// The file as it is now.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             stamp: Stamp::of(path).ok(),

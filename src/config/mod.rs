@@ -42,6 +42,9 @@ pub struct Config {
     pub metrics: MetricsOptions,
     /// What is allowed, and still odd.
     pub warnings: Vec<Problem>,
+    /// The file itself, as it was before it was read; none where the text was
+    /// not read from it.
+    pub file: Option<Input>,
     /// The files of secrets and certificates, as they were read.
     pub inputs: Vec<Input>,
     /// Where `[state] directory` stands, or could.
@@ -257,15 +260,28 @@ pub enum Error {
     },
 }
 
+/// A duration, written as in the configuration: `60s`, `1m 30s` or `7d`.
+///
+/// # Errors
+/// With what is wrong, and what would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).map_err(|(wrong, remedy)| format!("{wrong}; {remedy}"))
+}
+
 impl Config {
     /// Reads and checks the file.
     ///
     /// # Errors
     /// If it cannot be read, or with all of its problems.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        let file = Input::of(path);
         let text = files::read_text(path)
             .map_err(|source| Error::unreadable(path, "--config.file", source))?;
-        Self::parse(&text, path)
+        let config = Self::parse(&text, path)?;
+        Ok(Self {
+            file: Some(file),
+            ..config
+        })
     }
 
     /// Checks `text`; relative files are looked for beside `path`.

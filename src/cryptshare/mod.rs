@@ -11,6 +11,7 @@ pub mod answers;
 mod auth;
 mod client;
 mod error;
+mod identity;
 mod link;
 mod paging;
 mod sizes;

@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     Endpoint, Error,
     answers::{self, Decoded, Grant, Standing},
-    auth::Identity,
+    identity::Identity,
     transport::{Call, Transport},
 };
 use crate::model::Reason;

@@ -18,10 +18,7 @@ use std::{
 
 use foldhash::quality::FixedState;
 
-use super::{
-    columns::{self, Column},
-    transfers::Row,
-};
+use super::{columns::Column, recipients, row::Row, transfers};
 use crate::{
     exposition::{Block, Deflater},
     model::{SenderId, TrackingId},
@@ -90,7 +87,12 @@ fn render(rows: &[Row<'_>], before: Option<&Block>, deflater: &mut Deflater) -> 
         let digest = column.digest(who.clone(), rows);
         (digest, move || column.family(rows))
     };
-    Block::render(columns::all().map(draft), before, deflater)
+    Block::render(columns().map(draft), before, deflater)
+}
+
+/// The families of a block, in the order of the catalog.
+pub(super) fn columns() -> impl Iterator<Item = &'static Column> {
+    transfers::COLUMNS.iter().chain(&recipients::COLUMNS)
 }
 
 /// The rows of each block.

@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{recipients, transfers, transfers::Row};
+use super::row::Row;
 use crate::{
     exposition::{Family, Sample, Value},
     metric::Metric,
@@ -33,11 +33,6 @@ pub(super) enum Tell {
 
 /// Between the rows of a digest. Nothing has as many labels.
 const END: usize = usize::MAX;
-
-/// All of them, in the order of the catalog.
-pub(super) fn all() -> impl Iterator<Item = &'static Column> {
-    transfers::COLUMNS.iter().chain(&recipients::COLUMNS)
-}
 
 impl Column {
     /// The family of `rows`.
@@ -75,4 +70,9 @@ impl Column {
             Tell::Some(tell) => tell(row, take),
         }
     }
+}
+
+/// 1 if it is so.
+pub(super) fn flag(is_set: bool) -> Value {
+    Value::Count(u64::from(is_set))
 }

@@ -12,6 +12,7 @@ mod census;
 mod columns;
 pub mod document;
 mod recipients;
+mod row;
 pub mod seed;
 mod senders;
 mod transfers;
@@ -64,7 +65,7 @@ pub struct SenderView {
 #[derive(Debug, Default)]
 pub struct Printer {
     places: Places,
-    room: transfers::Room<'static>,
+    room: row::Room<'static>,
     senders: Arc<Block>,
     blocks: blocks::Blocks,
     left_out: Arc<Block>,
@@ -105,7 +106,7 @@ impl Printer {
     /// catalog.
     pub fn print(&mut self, ledger: &Ledger, settings: &Settings, now: Timestamp) -> Page {
         let shown = everybody(ledger, settings, now);
-        let mut room: transfers::Room<'_> = std::mem::take(&mut self.room);
+        let mut room: row::Room<'_> = std::mem::take(&mut self.room);
         let left_out = choose(&shown, settings, &mut self.places, &mut room);
         let causes: Vec<_> = ledger.causes().labels().collect();
         let deflater = &mut self.deflater;
@@ -152,7 +153,7 @@ fn choose<'a>(
     shown: &'a [Shown<'a>],
     settings: &Settings,
     places: &mut Places,
-    room: &mut transfers::Room<'a>,
+    room: &mut row::Room<'a>,
 ) -> Vec<u64> {
     let left_out = transfers::choose(shown, settings, &mut places.transfers, room);
     let most = settings.max_recipients;

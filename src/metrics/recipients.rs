@@ -12,8 +12,8 @@ use super::{
     METHODS,
     cap::{self, Candidate, Holders},
     catalog,
-    columns::{Column, Take, Tell},
-    transfers::{Row, flag},
+    columns::{Column, Take, Tell, flag},
+    row::Row,
 };
 use crate::{exposition::Value, model::record::Tally};
 

@@ -3,101 +3,22 @@
 //! **Invariants.** Never more transfers than the cap; who keeps a place is
 //! decided by [`cap`] alone.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     METHODS, Settings, Shown,
-    cap::{self, Candidate, Class, Holders},
+    cap::{self, Holders},
     catalog,
-    columns::{Column, Take, Tell},
+    columns::{Column, Take, Tell, flag},
+    row::{Room, Row},
     senders::seconds,
 };
 use crate::{
     exposition::{Family, Sample, Value},
     ledger::Entry,
     metric::Metric,
-    model::{Record, State, TrackingId, record::Told},
+    model::{Record, TrackingId},
 };
-
-/// Where the rows of a page stand. They are many, and any thread may make a page:
-/// memory that is asked for each time would stay with each of the threads.
-#[derive(Debug, Default)]
-pub(super) struct Room<'a> {
-    pub(super) rows: Vec<Row<'a>>,
-    /// Those of one sender that can still change, until its others stand.
-    living: Vec<Row<'a>>,
-}
-
-impl Room<'_> {
-    /// The same memory for another page.
-    pub(super) fn cleared(self) -> Room<'static> {
-        Room {
-            rows: cleared(self.rows),
-            living: cleared(self.living),
-        }
-    }
-}
-
-/// What is collected from a list of the same type stands in its memory.
-fn cleared(mut rows: Vec<Row<'_>>) -> Vec<Row<'static>> {
-    rows.clear();
-    rows.into_iter().map_while(|_| None).collect()
-}
-
-/// One transfer that is shown, or would be if it had a place.
-#[derive(Debug)]
-pub(super) struct Row<'a> {
-    pub(super) shown: &'a Shown<'a>,
-    pub(super) id: &'a TrackingId,
-    pub(super) entry: &'a Entry,
-    /// Of the entry: what decides about blocks is told without a look at it.
-    pub(super) revision: u64,
-    pub(super) has_ended: bool,
-    /// The labels of the recipients that are shown, in order.
-    pub(super) recipients: Vec<&'a str>,
-    /// The position of its sender.
-    pub(super) sender: usize,
-    /// It had a place before.
-    is_shown: bool,
-}
-
-impl<'a> Row<'a> {
-    pub(super) fn labels(&self) -> [(&'static str, &'a str); 3] {
-        let [server, sender] = self.shown.labels();
-        [server, sender, ("tracking_id", self.id.as_str())]
-    }
-
-    /// The name that the configuration or a watch file gives it.
-    pub(super) fn name(&self) -> &'a str {
-        let name = self.shown.view.names.get(self.id);
-        name.map_or("", String::as_str)
-    }
-
-    /// How it stands among those who want a place.
-    pub(super) fn candidate(&self) -> Candidate {
-        let record = self.record();
-        let class = match record.state {
-            _ if self.shown.book.is_named(self.id) => Class::Named,
-            _ if has_trouble(record) => Class::Troubled,
-            Some(state) if state.is_final() => Class::Ended,
-            Some(_) | None => Class::Active,
-        };
-        Candidate {
-            class,
-            rank: rank(record),
-            sender: self.sender,
-            is_shown: self.is_shown,
-        }
-    }
-
-    fn record(&self) -> &'a Record {
-        &self.entry.record
-    }
-
-    fn told(&self) -> &'a Told {
-        &self.entry.record.told
-    }
-}
 
 /// Puts the transfers that have a place in the room, and counts those of each
 /// sender that have none. Of each sender those come first that have ended, and
@@ -164,23 +85,6 @@ fn is_shown(s: &Shown<'_>, (id, entry): (&TrackingId, &Entry)) -> bool {
     let record = &entry.record;
     let is_over = || entry.had_ended() || has_lapsed(s, record);
     !record.has_ended() || !is_over() || s.book.is_named(id)
-}
-
-fn has_trouble(record: &Record) -> bool {
-    record.has_warning() || record.state == Some(State::Failed)
-}
-
-/// The nearest expiration first, then what tells none, then the newest end.
-fn rank(record: &Record) -> i128 {
-    let last = Timestamp::MAX.as_nanosecond();
-    let none = last + 1;
-    match record.ended_at {
-        Some(at) if record.has_ended() => none + 1 + (last - at.as_nanosecond()),
-        Some(_) | None => record
-            .told
-            .expires_at
-            .map_or(none, Timestamp::as_nanosecond),
-    }
 }
 
 fn has_lapsed(s: &Shown<'_>, record: &Record) -> bool {
@@ -267,8 +171,4 @@ pub(super) fn not_exported<'a>(shown: &'a [Shown<'a>], left_out: &[u64]) -> Fami
     let samples = shown.iter().zip(left_out);
     let samples = samples.map(|(s, count)| Sample::new(s.labels(), Value::Count(*count)));
     Family::new(&catalog::TRANSFERS_NOT_EXPORTED, samples.collect())
-}
-
-pub(super) fn flag(is_set: bool) -> Value {
-    Value::Count(u64::from(is_set))
 }

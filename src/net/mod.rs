@@ -7,7 +7,8 @@
 
 pub mod accept;
 pub mod body;
-mod clients;
+mod converse;
+mod follow;
 pub mod listen;
 mod multiplex;
 mod patience;

@@ -56,6 +56,7 @@ enum Stage {
 /// What a connection has waited for, and since when.
 #[derive(Debug)]
 pub(super) struct Patience {
+    takes_uploads: bool,
     stage: Stage,
     /// Since when the peer keeps us waiting for its bytes.
     reading: Option<Instant>,
@@ -78,9 +79,11 @@ struct Lane {
 }
 
 impl Patience {
-    /// For a connection that was accepted `now`.
-    pub(super) fn new(now: Instant) -> Self {
+    /// For a connection that was accepted `now`; a request may take as long as it
+    /// moves if uploads are taken.
+    pub(super) fn new(now: Instant, takes_uploads: bool) -> Self {
         Self {
+            takes_uploads,
             stage: Stage::Rest {
                 since: Some(now),
                 at_most: REQUEST,
@@ -180,9 +183,12 @@ impl Patience {
     /// Bytes came.
     pub(super) fn got_bytes(&mut self, now: Instant) {
         self.reading = None;
-        if let Stage::Rest { .. } = self.stage
-            && self.lanes.is_none()
-        {
+        let begins = match self.stage {
+            Stage::Rest { .. } => self.lanes.is_none(),
+            Stage::Request { .. } => self.takes_uploads,
+            Stage::Answer | Stage::Closing { .. } => false,
+        };
+        if begins {
             self.stage = Stage::Request { since: now };
         }
     }
@@ -229,5 +235,23 @@ impl Patience {
         let is_amid = matches!(self.stage, Stage::Request { .. } | Stage::Answer);
         self.stage = Stage::Closing { since: now };
         is_amid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_waited_for_as_long_as_it_moves() {
+        for takes_uploads in [false, true] {
+            let begin = Instant::now();
+            let mut patience = Patience::new(begin, takes_uploads);
+            patience.got_bytes(begin);
+            let late = begin + REQUEST / 2;
+            patience.got_bytes(late);
+            let expect = if takes_uploads { late } else { begin };
+            assert_eq!(patience.wants_bytes(late), expect + REQUEST);
+        }
     }
 }

@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Body, Places,
-    accept::{converse, part},
+    accept::part,
     body,
+    converse::converse,
     patience::{LINGER, REQUEST, REST, STEP, STEP_TIME},
     places::{SLOW, SLOW_READERS, SPARED},
     stream::Wire,

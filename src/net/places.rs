@@ -52,6 +52,8 @@ pub struct Places {
     free: Arc<Semaphore>,
     /// Those who sit; the dead are swept out when somebody comes.
     seats: Mutex<Vec<Weak<Seat>>>,
+    /// A request may take as long as it moves.
+    takes_uploads: bool,
 }
 
 impl Places {
@@ -61,12 +63,26 @@ impl Places {
         Self::new(room(soft.unwrap_or(u64::MAX)))
     }
 
+    /// The same for peers who upload: a request may take as long as it moves.
+    pub fn of_uploads() -> Arc<Self> {
+        let soft = getrlimit(Resource::Nofile).current;
+        Arc::new(Self {
+            takes_uploads: true,
+            ..Self::with(room(soft.unwrap_or(u64::MAX)))
+        })
+    }
+
     /// `count` places.
     pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(count))
+    }
+
+    fn with(count: usize) -> Self {
+        Self {
             free: Arc::new(Semaphore::new(count)),
             seats: Mutex::default(),
-        })
+            takes_uploads: false,
+        }
     }
 
     /// A place for a new connection, if need be that of another one.
@@ -81,7 +97,7 @@ impl Places {
             }
         };
         let seat = Arc::new(Seat {
-            patience: Mutex::new(Patience::new(Instant::now())),
+            patience: Mutex::new(Patience::new(Instant::now(), self.takes_uploads)),
             cut: CancellationToken::new(),
             places: Arc::clone(self),
             _permit: permit,

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::{
     bulk,
-    letter::{Content, Kind, Letter, Security, SimFile, SimRecipient, Switch},
+    letter::{Content, Kind, Letter, PasswordMode, Security, SimFile, SimRecipient, Switch},
     post,
     quirk::{Quirk, Quirks},
+    scan,
     transfer::{SimTransfer, Stage, Way},
 };
 
@@ -19,10 +20,19 @@ use super::{
 pub(super) struct Frame<'a> {
     pub(super) viewer: Viewer<'a>,
     pub(super) base_url: &'a str,
-    /// `Accept-Language`.
-    pub(super) language: &'a str,
+    pub(super) reader: &'a Reader,
     pub(super) quirks: &'a Quirks,
     pub(super) dice: &'a mut StdRng,
+}
+
+/// How an answer was asked for.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The language of what people read.
+    pub(super) language: &'static str,
+    pub(super) token: Option<String>,
+    /// The general parameters as a query.
+    pub(super) query: String,
 }
 
 /// For whom an answer is.
@@ -57,7 +67,7 @@ impl Frame<'_> {
         let viewer = self.viewer;
         let seen = transfer.recipients.iter().filter(|r| viewer.sees(r));
         let recipients = seen.map(|r| self.recipient_status(transfer, r)).collect();
-        let file = |file| file_status(file, self.language);
+        let file = |file| file_status(file, self.reader.language);
         let files = transfer.files.iter().map(file).collect();
         json!({
             "transfer": self.session(transfer),
@@ -164,10 +174,7 @@ impl Frame<'_> {
             transfer.id,
             file.id,
         );
-        let href = match &file.password {
-            Some(password) => format!("{path}?password={password}"),
-            None => path,
-        };
+        let href = format!("{path}?{}", self.reader.query);
         json!({
             "id": file.id,
             "fileName": file.name,
@@ -193,10 +200,21 @@ impl Frame<'_> {
         json!({
             "mail": recipient.mail,
             "id": recipient.id,
-            "downloadUrl": post::download_url(self.base_url, &transfer.letter, recipient),
+            "downloadUrl": self.download_url(transfer, recipient),
             "notificationFailed": recipient.notification_failed,
             "fileDownloads": self.list(transfer, downloads),
         })
+    }
+
+    /// The address of the download. Where no password is asked for it holds one,
+    /// and only the token that the transfer was finalized with gets to see it
+    /// (contract, section 4).
+    fn download_url(&mut self, transfer: &SimTransfer, recipient: &SimRecipient) -> Option<String> {
+        let letter = &transfer.letter;
+        let is_told = letter.mode != PasswordMode::Unasked
+            || (self.reader.token.is_some() && self.reader.token == transfer.sent_with)
+            || self.shows(Quirk::UrlsForAnyToken);
+        is_told.then(|| post::download_url(self.base_url, letter, recipient))
     }
 
     /// A list in any order, or null where that is the quirk. Once a transfer
@@ -281,18 +299,8 @@ fn security(letter: &Letter) -> Value {
 
 /// The cause in the language that was asked for, as far as the server has it.
 fn file_status(file: &SimFile, language: &str) -> Value {
-    let cause = file.removed.as_deref().map(|cause| match cause {
-        "A virus was found in this file." if language.starts_with("de") => {
-            "In dieser Datei wurde ein Virus gefunden."
-        }
-        "This type of file is not permitted." if language.starts_with("de") => {
-            "Dieser Dateityp ist nicht erlaubt."
-        }
-        "The file could not be processed." if language.starts_with("de") => {
-            "Die Datei konnte nicht verarbeitet werden."
-        }
-        other => other,
-    });
+    let cause = file.removed.as_deref();
+    let cause = cause.map(|cause| scan::in_language(cause, language));
     json!({
         "id": file.id,
         "removed": file.removed.is_some(),

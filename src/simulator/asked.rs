@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
+use super::language;
+
 /// What must be an object: by itself, serde reads a struct from a list, too.
 #[derive(Debug, Default)]
 pub(super) struct Object<T>(pub(super) T);
@@ -28,9 +30,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// `Accept-Language`, or nothing.
-    pub(super) fn language(&self) -> &str {
-        self.header("accept-language").unwrap_or_default()
+    /// The language that is wanted, of those that there are.
+    pub(super) fn language(&self) -> &'static str {
+        language::best(self.header("accept-language").unwrap_or_default())
+    }
+
+    /// Whether every header can be read.
+    pub(super) fn is_text(&self) -> bool {
+        self.headers.values().all(|value| value.to_str().is_ok())
     }
 
     /// A header that is text.

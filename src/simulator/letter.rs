@@ -57,8 +57,6 @@ pub(super) struct SimFile {
     pub(super) size: u64,
     /// In hexadecimal digits, as the sender told it.
     pub(super) checksum: Option<String>,
-    /// The password that `href` carries (contract 1.1).
-    pub(super) password: Option<String>,
     pub(super) content: Content,
     pub(super) removed: Option<String>,
 }
@@ -163,6 +161,8 @@ pub(super) struct Letter {
     /// The file that is the confidential message.
     pub(super) message_file: Option<String>,
     pub(super) algorithm: String,
+    /// What the sender says of a revocation.
+    pub(super) revocation: Option<String>,
 }
 
 impl Letter {

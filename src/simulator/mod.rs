@@ -16,6 +16,7 @@ mod control;
 mod fault;
 mod guard;
 mod index;
+mod language;
 mod letter;
 mod life;
 mod mailbox;
@@ -150,7 +151,7 @@ impl Simulator {
     /// Never.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let world = self.world;
-        net::serve(self.listener, Places::of_process(), stop, move |request| {
+        net::serve(self.listener, Places::of_uploads(), stop, move |request| {
             answer(world.clone(), request)
         })
         .await;

@@ -76,14 +76,19 @@ pub(super) fn file(rng: &mut StdRng) -> String {
 /// What a sender writes.
 pub(super) fn letter(rng: &mut StdRng) -> Letter {
     let mut word = || alphanumeric(WORD, rng);
+    let (sender_name, sender_phone) = (format!("Ada {}", word()), format!("+49 761 {}", word()));
+    let subject = format!("Documents {}", word());
+    let body = format!("<p>Please fetch {}</p>", word());
+    let password = word();
+    let mode = *pick(&PasswordMode::ALL, rng);
     Letter {
-        sender_name: format!("Ada {}", word()),
-        sender_phone: format!("+49 761 {}", word()),
-        subject: Some(format!("Documents {}", word())),
-        body: Some(format!("<p>Please fetch {}</p>", word())),
-        password: Some(word()),
+        sender_name,
+        sender_phone,
+        subject: Some(subject),
+        body: Some(body),
+        password: (mode != PasswordMode::Unasked).then_some(password),
         security: Security::OneTimePassword,
-        mode: *pick(&PasswordMode::ALL, rng),
+        mode,
         sender_language: "en".to_owned(),
         recipient_language: "de".to_owned(),
         switches: Switch::ALL
@@ -93,6 +98,7 @@ pub(super) fn letter(rng: &mut StdRng) -> Letter {
         classification: None,
         message_file: None,
         algorithm: "SHA256".to_owned(),
+        revocation: None,
     }
 }
 

@@ -134,7 +134,8 @@ fn base(transfer: &SimTransfer) -> Map<String, Value> {
         ("subject", json!(letter.subject)),
         ("body", json!(letter.body)),
     ];
-    told.map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect()
+    let message = letter.revocation.as_ref();
+    let message = message.map(|message| ("message", json!(message)));
+    let told = told.into_iter().chain(message);
+    told.map(|(name, value)| (name.to_owned(), value)).collect()
 }

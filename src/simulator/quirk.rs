@@ -44,10 +44,11 @@ pub(super) enum Quirk {
     RelativeLocation,
     RevokeIs204,
     LocalTrackingIds,
+    UrlsForAnyToken,
 }
 
 /// Every quirk: its name, and what it does.
-const TABLE: [(Quirk, &str, &str); 33] = [
+const TABLE: [(Quirk, &str, &str); 34] = [
     (
         Quirk::NullLists,
         "null-lists",
@@ -208,6 +209,11 @@ const TABLE: [(Quirk, &str, &str); 33] = [
         Quirk::LocalTrackingIds,
         "local-tracking-ids",
         "the date in a tracking id is local, two hours ahead of UTC",
+    ),
+    (
+        Quirk::UrlsForAnyToken,
+        "urls-for-any-token",
+        "downloadUrl without a password is told to any token of the sender, not only to that of the finalization",
     ),
 ];
 

@@ -13,6 +13,41 @@ const MARK: &[u8] = b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!";
 pub(super) const VIRUS: &str = "A virus was found in this file.";
 pub(super) const FILE_TYPE: &str = "This type of file is not permitted.";
 pub(super) const CHECKSUM: &str = "The checksum of this file is wrong.";
+const BROKEN: &str = "The file could not be processed.";
+
+/// The causes in German and in French.
+const TRANSLATIONS: [(&str, &str, &str); 4] = [
+    (
+        VIRUS,
+        "In dieser Datei wurde ein Virus gefunden.",
+        "Un virus a été trouvé dans ce fichier.",
+    ),
+    (
+        FILE_TYPE,
+        "Dieser Dateityp ist nicht erlaubt.",
+        "Ce type de fichier n'est pas autorisé.",
+    ),
+    (
+        CHECKSUM,
+        "Die Prüfsumme dieser Datei ist falsch.",
+        "La somme de contrôle de ce fichier est fausse.",
+    ),
+    (
+        BROKEN,
+        "Die Datei konnte nicht verarbeitet werden.",
+        "Le fichier n'a pas pu être traité.",
+    ),
+];
+
+/// The cause of a removal in `language`, as far as the server has it.
+pub(super) fn in_language<'a>(cause: &'a str, language: &str) -> &'a str {
+    let known = TRANSLATIONS.iter().find(|(english, ..)| *english == cause);
+    match (known, language) {
+        (Some((_, german, _)), "de") => german,
+        (Some((.., french)), "fr") => french,
+        _ => cause,
+    }
+}
 
 /// Why `file` is removed, if it is.
 pub(super) fn finding(file: &SimFile, algorithm: &str, denied: &[String]) -> Option<&'static str> {
@@ -62,7 +97,6 @@ mod tests {
             name: name.to_owned(),
             size: 0,
             checksum: checksum.map(str::to_owned),
-            password: None,
             content: Content::Uploaded(content.to_vec().into()),
             removed: None,
         };

@@ -21,7 +21,6 @@ fn of(world: &World, transfers: &[SimTransfer]) -> Value {
         "token": world.tokens.handed_out(),
         "download_url": list(recipients().map(|r| &r.password)),
         "password": list(letters().filter_map(|letter| letter.password.as_ref())),
-        "href": list(files().filter_map(|file| file.password.as_ref())),
         "recipient": list(recipients().map(|r| &r.mail)),
         "file_name": list(files().map(|file| &file.name)),
         "checksum": list(files().filter_map(|file| file.checksum.as_ref())),

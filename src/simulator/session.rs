@@ -50,6 +50,8 @@ pub(super) struct Opening {
     pub(super) name: String,
     pub(super) phone: String,
     pub(super) recipients: Vec<(Kind, String)>,
+    /// The language of sender and recipients until they are given others.
+    pub(super) language: &'static str,
 }
 
 impl Sessions {
@@ -135,7 +137,12 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
         files: Vec::new(),
         fetchers: 0,
         origin: Origin::Client,
-        letter: blank(opening.name, opening.phone, names::password(dice)),
+        letter: blank(
+            opening.name,
+            opening.phone,
+            names::password(dice),
+            opening.language,
+        ),
         expires_at: now.checked_add(kept).unwrap_or(Timestamp::MAX),
         processing: LEAST_PROCESSING,
         finalized_at: now,
@@ -143,6 +150,7 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
         ended_at: None,
         eml_failed: false,
         sender_notification_failed: false,
+        sent_with: None,
         forgotten: false,
     };
     let id = transfer.id.clone();
@@ -157,7 +165,7 @@ pub(super) fn open(world: &mut World, opening: Opening) -> String {
 }
 
 /// A letter with the defaults of the policy.
-fn blank(sender_name: String, sender_phone: String, password: String) -> Letter {
+fn blank(sender_name: String, sender_phone: String, password: String, language: &str) -> Letter {
     let off = [Switch::ShowZipFileContent];
     Letter {
         sender_name,
@@ -167,8 +175,8 @@ fn blank(sender_name: String, sender_phone: String, password: String) -> Letter 
         security: Security::OneTimePassword,
         mode: PasswordMode::Generated,
         password: Some(password),
-        sender_language: "en".to_owned(),
-        recipient_language: "en".to_owned(),
+        sender_language: language.to_owned(),
+        recipient_language: language.to_owned(),
         switches: Switch::ALL
             .into_iter()
             .filter(|switch| !off.contains(switch))
@@ -176,6 +184,7 @@ fn blank(sender_name: String, sender_phone: String, password: String) -> Letter 
         classification: None,
         message_file: None,
         algorithm: "SHA256".to_owned(),
+        revocation: None,
     }
 }
 
@@ -191,7 +200,6 @@ pub(super) fn new_file(
         name,
         size,
         checksum,
-        password: None,
         content: Content::Awaited,
         removed: None,
     }
@@ -206,6 +214,7 @@ pub(super) fn finalize(world: &mut World, session: Session) {
     transfer.stage = Stage::Processing;
     transfer.passed = BTreeSet::from([Stage::Processing]);
     transfer.finalized_at = now;
+    transfer.sent_with = Some(session.token);
     transfer.processing = LEAST_PROCESSING + more;
     world.take_in(transfer);
 }

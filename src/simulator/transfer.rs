@@ -207,6 +207,8 @@ pub(super) struct SimTransfer {
     pub(super) ended_at: Option<Timestamp>,
     pub(super) eml_failed: bool,
     pub(super) sender_notification_failed: bool,
+    /// The token that it was finalized with, if a client has sent it.
+    pub(super) sent_with: Option<String>,
     pub(super) forgotten: bool,
 }
 

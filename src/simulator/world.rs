@@ -193,7 +193,6 @@ impl World {
             name,
             size,
             checksum: Some(names::checksum(rng)),
-            password: Some(names::alphanumeric(12, rng)),
             content: Content::MadeUp,
             removed: None,
         };
@@ -221,6 +220,7 @@ impl World {
             ended_at: None,
             eml_failed: false,
             sender_notification_failed: false,
+            sent_with: None,
             forgotten: false,
         };
         self.take_in(transfer)

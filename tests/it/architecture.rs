@@ -181,10 +181,65 @@ fn every_file_has_its_room_its_doc_and_its_size() {
     }
 }
 
-#[test]
-fn architecture_md_names_every_part() {
+/// The rows of the table in the section of ARCHITECTURE.md with this title.
+fn rows(title: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string("ARCHITECTURE.md").unwrap();
-    for (part, _) in ARROWS {
-        assert!(text.contains(&format!("`{part}`")), "{part}");
+    let (_, section) = text.split_once(&format!("\n## {title}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect();
+    rows.skip(1).map(cells).collect()
+}
+
+/// The words of a cell.
+fn words(cell: &str) -> BTreeSet<String> {
+    let words = cell.split_whitespace();
+    words.map(|word| word.replace('`', "")).collect()
+}
+
+#[test]
+fn architecture_md_has_every_part_and_its_arrows() {
+    let mut told = BTreeMap::new();
+    for row in rows("The rooms") {
+        for part in words(&row[0]) {
+            told.insert(part, words(&row[2]));
+        }
     }
+    let everything = told.remove(ROOT).unwrap();
+    assert_eq!(everything, words("everything"));
+    let own = |imports: &[&str]| imports.iter().map(|&part| part.to_owned()).collect();
+    let held = ARROWS
+        .iter()
+        .map(|&(part, imports)| (part.to_owned(), own(imports)));
+    assert_eq!(told, held.collect());
+}
+
+#[test]
+fn the_arrows_run_in_no_circle() {
+    let mut left: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    while !left.is_empty() {
+        let is_done = |imports: &[&str]| !imports.iter().any(|part| left.contains_key(part));
+        let done: Vec<_> = left
+            .iter()
+            .filter(|(_, imports)| is_done(imports))
+            .map(|(part, _)| *part)
+            .collect();
+        assert!(!done.is_empty(), "a circle among {:?}", left.keys());
+        left.retain(|part, _| !done.contains(part));
+    }
+}
+
+#[test]
+fn architecture_md_has_every_folder_beside_the_sources() {
+    let told: BTreeSet<_> = rows("Around the house")
+        .iter()
+        .flat_map(|row| words(&row[0]))
+        .collect();
+    let entries = fs::read_dir(".")
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let folders = entries.filter(|path| path.is_dir());
+    let names = folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let is_ours = |name: &String| !name.starts_with('.') && name != "target" && name != "src";
+    assert_eq!(told, names.filter(is_ours).collect());
 }

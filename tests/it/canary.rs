@@ -98,7 +98,8 @@ async fn nothing_secret_is_logged_at_debug() {
 }
 
 async fn world() -> Server {
-    let server = "--speed 0 --senders 2 --transfers 24 --activity 2 --seed 5";
+    let server =
+        "--speed 0 --senders 2 --transfers 24 --activity 2 --seed 5 --quirk urls-for-any-token";
     Server::start(&server.split(' ').collect::<Vec<_>>()).await
 }
 

@@ -55,7 +55,7 @@ async fn the_metrics_are_the_same_under_every_quirk() {
     for names in names.chunks(4) {
         stories.spawn_local_on(live_with(names.to_vec()), &local);
     }
-    assert_eq!(stories.len(), 8);
+    assert_eq!(stories.len(), 9);
     local.run_until(stories.join_all()).await;
 }
 

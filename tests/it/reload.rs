@@ -187,6 +187,44 @@ async fn names_and_intervals_change_with_a_hangup() {
     exporter.is(SUCCESSFUL, &[], 1.0).await;
 }
 
+/// Loads the file again by themselves, and look every second.
+const BY_ITSELF: &[&str] = &[
+    "--config.enable-auto-reload",
+    "--config.auto-reload-interval",
+    "1s",
+];
+
+#[tokio::test]
+async fn a_changed_file_is_loaded_by_itself_where_that_is_wished_for() {
+    let server = simulator().await;
+    let text = config(&server, &[&server.senders[0]]);
+    let exporter = Exporter::start(&text, BY_ITSELF).await;
+    exporter.is(UP, &[], 1.0).await;
+    let since = exporter.sum(SINCE, &[]).await.unwrap();
+    exporter.configure(&format!("{text}name = \"ada\"\n"));
+    exporter.is(UP, &labels_of("ada"), 1.0).await;
+    assert!(exporter.sum(SINCE, &[]).await.unwrap() > since);
+
+    exporter.configure(&format!("{text}poll_interval = 7\n"));
+    exporter.is(SUCCESSFUL, &[], 0.0).await;
+    exporter
+        .line_of_each(&["poll_interval: ", "the configuration was not reloaded"])
+        .await;
+    exporter.polls(3.0).await;
+    exporter.is(UP, &labels_of("ada"), 1.0).await;
+    let told = exporter.process.lines();
+    let told = told.iter().filter(|line| line.contains("poll_interval: "));
+    assert_eq!(told.count(), 1, "a file that stays broken is told of once");
+
+    // So Kubernetes changes the file of a mounted ConfigMap.
+    let directory = TempDir::new().unwrap();
+    let next = format!("{text}name = \"berta\"\n");
+    let next = write(directory.path(), "exporter.toml", &next);
+    exporter.link_configuration(&next);
+    exporter.is(UP, &labels_of("berta"), 1.0).await;
+    exporter.is(SUCCESSFUL, &[], 1.0).await;
+}
+
 #[tokio::test]
 async fn a_broken_configuration_is_told_with_its_lines_and_the_last_good_one_stays() {
     let server = simulator().await;

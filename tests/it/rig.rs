@@ -303,6 +303,13 @@ impl Exporter {
         write(self.directory.path(), "exporter.toml", config);
     }
 
+    /// Puts a link to `file` in the place of the configuration.
+    pub fn link_configuration(&self, file: &Path) {
+        let link = self.directory.path().join("link");
+        std::os::unix::fs::symlink(file, &link).unwrap();
+        std::fs::rename(link, self.directory.path().join("exporter.toml")).unwrap();
+    }
+
     /// Has the configuration loaded again: the status and what is told.
     pub async fn reload(&self, method: &str) -> (u16, String) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();

@@ -61,6 +61,7 @@ async fn requests_of_python_walks_through_everything() {
 /// Commands of the transcript, each with what it prints.
 fn transcript() -> Vec<(String, String)> {
     let text = std::fs::read_to_string("docs/simulator.md").unwrap();
+    let (_, text) = text.split_once("\n## A transfer, from").unwrap();
     let (_, text) = text.split_once("```console\n").unwrap();
     let (text, _) = text.split_once("```").unwrap();
     let steps = text.split_inclusive('\n');

@@ -82,6 +82,7 @@ pub(super) fn read(text: &str, path: &Path) -> Result<Config, Findings> {
         servers: servers(&mut root, &around),
         metrics: metrics::read(root.table("metrics"), &around),
         warnings: around.warnings.take(),
+        file: None,
         inputs: around.inputs.take(),
         state_place,
         path: path.to_owned(),

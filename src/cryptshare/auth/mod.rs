@@ -16,17 +16,16 @@ mod held;
 use std::{io, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
-use url::Url;
 
 use self::held::{Held, Refusal};
 use super::{
     Endpoint, Error, SenderSettings, Settings,
     answers::Methods,
+    identity::Identity,
     tokens::{Flow, Kept, TokenFile},
-    transport::{self, Transport},
+    transport::Transport,
     verification,
 };
 use crate::model::{Reason, Verification};
@@ -39,37 +38,6 @@ pub(super) struct Login {
     pub(super) identity: Identity,
     file: TokenFile,
     held: Arc<Mutex<Held>>,
-}
-
-/// How a sender is spelled.
-#[derive(Debug, Clone)]
-pub(super) struct Identity {
-    /// Label `server`.
-    pub(super) server: String,
-    /// Label `sender`.
-    pub(super) label: String,
-    /// `Accept-Language`.
-    pub(super) language: HeaderValue,
-    /// `base/api/users/{address}`, with the address in its configured
-    /// spelling.
-    home: Url,
-}
-
-impl Identity {
-    fn new(settings: &Settings, sender: &SenderSettings) -> Self {
-        Self {
-            server: settings.server.clone(),
-            label: sender.label.clone(),
-            language: transport::value(&sender.language),
-            home: transport::below(&settings.url, &["api", "users", &sender.address]),
-        }
-    }
-
-    /// The URL of the sender's own resource at the given segments, each
-    /// percent-encoded.
-    pub(super) fn url(&self, segments: &[&str]) -> Url {
-        transport::below(&self.home, segments)
-    }
 }
 
 impl Login {

@@ -11,7 +11,7 @@ use super::{ADA, BOB, Desk, at, calm, id, recipient, untold};
 use crate::{
     exposition::Protocol,
     ledger::RecipientLabels,
-    metrics::{Printer, blocks::MEAN, choose, everybody, transfers::Room},
+    metrics::{Printer, blocks::MEAN, choose, everybody, row::Room},
     model::{Finding, Scope, State, Transfer},
 };
 

@@ -15,7 +15,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Printer, SenderView, Settings, choose, columns, everybody, senders, transfers};
+use super::{
+    Printer, SenderView, Settings, blocks::columns, choose, everybody, row, senders, transfers,
+};
 use crate::{
     exposition::{Answer, Coding, Family, Protocol, Value},
     ledger::{self, Causes, Ledger, RecipientLabels},
@@ -160,12 +162,12 @@ impl Desk {
     /// What a page shows, whole: no block is kept, and no family cut in pieces.
     fn naive<T>(&mut self, seconds: i64, show: impl FnOnce(&[Family<'_>]) -> T) -> T {
         let shown = everybody(&self.ledger, &self.settings, at(seconds));
-        let mut room = transfers::Room::default();
+        let mut room = row::Room::default();
         let places = &mut self.printer.places;
         let left_out = choose(&shown, &self.settings, places, &mut room);
         let causes: Vec<_> = self.ledger.causes().labels().collect();
         let mut families = senders::families(&shown, &self.settings, &causes);
-        families.extend(columns::all().map(|column| column.family(&room.rows)));
+        families.extend(columns().map(|column| column.family(&room.rows)));
         families.push(transfers::not_exported(&shown, &left_out));
         show(&families)
     }

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Body,
-    accept::{HEAD_BYTES, follow, unwind},
+    follow::{HEAD_BYTES, follow, unwind},
     patience::STEP,
     places::Seat,
 };

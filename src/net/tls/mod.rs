@@ -3,6 +3,8 @@
 //! **Invariants.** Whoever has begun a handshake keeps the settings that it
 //! began with; the next one gets the newest. No key is part of an error.
 
+mod clients;
+mod pem;
 #[cfg(test)]
 mod tests;
 
@@ -12,13 +14,14 @@ use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{PrivateKeyDer, pem::PemObject},
     server::NoClientAuth,
     version::TLS13,
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::clients::Clients;
+use self::clients::Clients;
+pub use self::{clients::ClientSettings, pem::TlsError};
 
 /// HTTP/2, as a client and a server agree on it.
 pub(super) const H2: &[u8] = b"h2";
@@ -53,40 +56,6 @@ impl fmt::Debug for TlsSettings {
             .field("http2", &self.http2)
             .finish_non_exhaustive()
     }
-}
-
-/// What is asked of clients.
-#[derive(Debug, Default)]
-pub struct ClientSettings {
-    /// A certificate is asked for.
-    pub is_asked: bool,
-    /// There is no connection without one.
-    pub is_required: bool,
-    /// The authorities that must have signed it, PEM; without them anybody's
-    /// is good.
-    pub authorities: Option<Vec<u8>>,
-    /// Names of which it must have at least one.
-    pub allowed_sans: Option<Vec<String>>,
-}
-
-/// Why there is no TLS.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The PEM of the certificate is none.
-    #[error("there is no certificate in PEM")]
-    Certificate,
-    /// The PEM of the key is none.
-    #[error("there is no private key in PEM")]
-    Key,
-    /// The PEM of the authorities is none.
-    #[error("client_ca holds no certificate in PEM")]
-    Authorities,
-    /// Certificates of clients cannot be verified.
-    #[error("certificates of clients cannot be verified by this client_ca")]
-    Clients(#[source] rustls::server::VerifierBuilderError),
-    /// The parts do not fit.
-    #[error("certificate, key, versions, cipher suites and curves do not fit together")]
-    Unfit(#[source] rustls::Error),
 }
 
 /// The newest settings, as every listener sees them.
@@ -126,7 +95,7 @@ fn config(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     };
     let key = PrivateKeyDer::from_pem_slice(settings.key.expose_secret().as_bytes())
         .map_err(|_| TlsError::Key)?;
-    let certificates = certificates(&settings.certificates).ok_or(TlsError::Certificate)?;
+    let certificates = pem::certificates(&settings.certificates).ok_or(TlsError::Certificate)?;
     let mut config = builder
         .with_client_cert_verifier(verifier)
         .with_single_cert(certificates, key)
@@ -152,20 +121,4 @@ fn provider(settings: &TlsSettings) -> CryptoProvider {
         provider.kx_groups.clone_from(curves);
     }
     provider
-}
-
-/// Every certificate of `pem`; none if there is none, or one is broken.
-pub(super) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    certificates.ok().filter(|all| !all.is_empty())
-}
-
-/// Authorities, as rustls looks them up.
-pub(super) fn authorities(pem: &[u8]) -> Result<Arc<rustls::RootCertStore>, TlsError> {
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in certificates(pem).ok_or(TlsError::Authorities)? {
-        let added = store.add(certificate);
-        added.map_err(|_| TlsError::Authorities)?;
-    }
-    Ok(Arc::new(store))
 }

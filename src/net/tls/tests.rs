@@ -21,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::net::{
-    Body, Places,
-    accept::converse,
-    body,
+    Body, Places, body,
+    converse::converse,
     patience::{LINGER, REQUEST, REST, STEP, STEP_TIME},
 };
 

@@ -5,16 +5,21 @@
 //! checked.
 
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::refusal::{
     MISSING_PARAMETER, NO_VERSION, NO_VERSION_406, NOT_LICENSED, Refusal, WRONG_PATH, WRONG_TOKEN,
     WRONG_VALUE,
 };
-use crate::simulator::{asked::Asked, quirk::Quirk, verification::Pair, world::World};
+use crate::simulator::{
+    answers::Reader, asked::Asked, quirk::Quirk, verification::Pair, world::World,
+};
 
 /// The product keys that are known (contract, section 2).
 pub(super) const PRODUCT_KEYS: [&str; 2] = ["api.rest", "server"];
+
+/// The length of a transfer id and of a file id.
+const ID: usize = 10;
 
 /// Who asks.
 pub(super) struct Caller {
@@ -98,12 +103,67 @@ pub(super) fn valid_until(world: &World, asked: &Asked, caller: &Caller) -> Opti
     world.tokens.valid_until(&token, caller.pair(), world.now())
 }
 
+/// The number of a version. One that is too large for any is still a number.
+fn number(text: &str) -> Result<u32, Refusal> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(WRONG_VALUE);
+    }
+    Ok(text.parse().unwrap_or(u32::MAX))
+}
+
+/// The id of a transfer or of a file in a path (contract 4.1).
+pub(super) fn check_id(id: &str) -> Result<(), Refusal> {
+    let is_good = id.len() == ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_good.then_some(()).ok_or(WRONG_PATH)
+}
+
+/// How an answer was asked for.
+pub(super) fn reader(asked: &Asked) -> Reader {
+    Reader {
+        language: asked.language(),
+        token: token_of(asked),
+        query: twins(asked),
+    }
+}
+
+/// The general parameters and the password as a query: who follows a link sends
+/// no header (contract 1.1).
+pub(super) fn twins(asked: &Asked) -> String {
+    let parameter = |(header, twin): (&str, &'static str)| {
+        let value = if twin == "password" {
+            password_of(asked)
+        } else {
+            asked.parameter(header, twin)
+        };
+        let value = utf8_percent_encode(&value?, NON_ALPHANUMERIC).to_string();
+        Some(format!("{twin}={value}"))
+    };
+    let parameters = [
+        ("x-cs-majorapiversion", "major-api-version"),
+        ("x-cs-minimumminorapiversion", "minimum-minor-api-version"),
+        ("x-cs-productkey", "product-key"),
+        ("x-cs-clientid", "client-id"),
+        ("x-cs-password", "password"),
+    ];
+    let twins: Vec<_> = parameters.into_iter().filter_map(parameter).collect();
+    twins.join("&")
+}
+
+/// The password: URL-encoded in the header, a parameter else.
+pub(super) fn password_of(asked: &Asked) -> Option<String> {
+    let header = asked
+        .header("x-cs-password")
+        .filter(|text| !text.is_empty());
+    let header = header.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+    header.or_else(|| asked.query("password"))
+}
+
 /// Checks what every call but `/api/status` must carry.
 pub(super) fn check_versions(world: &mut World, asked: &Asked) -> Result<(), Refusal> {
-    let number = |header, query| {
-        let text = asked.parameter(header, query).ok_or(MISSING_PARAMETER)?;
-        text.parse::<u32>().map_err(|_| WRONG_VALUE)
-    };
+    if !asked.is_text() {
+        return Err(WRONG_VALUE);
+    }
+    let number = |header, query| number(&asked.parameter(header, query).ok_or(MISSING_PARAMETER)?);
     let major = number("x-cs-majorapiversion", "major-api-version")?;
     let minor = number("x-cs-minimumminorapiversion", "minimum-minor-api-version")?;
     let key = asked.parameter("x-cs-productkey", "product-key");

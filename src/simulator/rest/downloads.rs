@@ -6,15 +6,15 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{
-    call::{check_versions, client_id},
+    call::{check_id, check_versions, client_id, password_of, twins},
     query,
     refusal::{
         DELETED_NOW, INTERNAL, LOCKED, NO_EID, NO_ENDPOINT, NO_ENTITY, NO_QUICK, Refusal,
-        WRONG_PASSWORD, WRONG_PATH,
+        WRONG_PASSWORD,
     },
 };
 use crate::simulator::{
@@ -27,13 +27,6 @@ use crate::simulator::{
     transfer::{Happening, SimTransfer, Stage, Way},
     world::World,
 };
-
-/// The algorithm in the spelling of the downloads (contract, section 8, row
-/// 22).
-const ALGORITHM: &str = "SHA-256";
-
-/// The length of a transfer id and of a file id.
-const ID: usize = 10;
 
 /// Larger contents are not made up.
 const MOST_MADE_UP: u64 = 256 * 1024 * 1024;
@@ -77,7 +70,9 @@ fn open(world: &mut World, asked: &Asked, id: &str) -> Result<Open, Refusal> {
     let (position, recipient) = world.index.recipient(id).ok_or(NO_ENTITY)?;
     let transfer = world.transfers.get(position).ok_or(NO_ENTITY)?;
     let now = world.now();
-    if transfer.stage != Stage::Active || transfer.expires_at <= now {
+    // What has expired is there until the cleanup task has run: the page of the
+    // vendor says that an active transfer is available.
+    if transfer.stage != Stage::Active {
         return Err(NO_ENTITY);
     }
     match transfer.letter.security {
@@ -112,65 +107,29 @@ fn open(world: &mut World, asked: &Asked, id: &str) -> Result<Open, Refusal> {
     }
 }
 
-/// The password: URL-encoded in the header, a parameter else.
-fn password_of(asked: &Asked) -> Option<String> {
-    let header = asked
-        .header("x-cs-password")
-        .filter(|text| !text.is_empty());
-    let header = header.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
-    header.or_else(|| asked.query("password"))
-}
-
-fn check_id(id: &str) -> Result<(), Refusal> {
-    let is_good = id.len() == ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_good.then_some(()).ok_or(WRONG_PATH)
-}
-
 fn info(world: &World, open: Open) -> Result<Reply, Refusal> {
     let size: u64 = kept(world, open)?.iter().map(|(_, file)| file.size).sum();
+    let algorithm = algorithm(world, open)?;
     Ok(Reply::data(
-        &json!({"checksumAlgorithm": ALGORITHM, "totalSize": size}),
+        &json!({"checksumAlgorithm": algorithm, "totalSize": size}),
     ))
 }
 
 fn files(world: &World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
     let id = transfer(world, open)?.recipients.get(open.recipient);
     let id = &id.ok_or(NO_ENTITY)?.id;
-    let query = twins(asked);
+    let (query, algorithm) = (twins(asked), algorithm(world, open)?);
     let told = kept(world, open)?.into_iter().map(|(_, file)| {
         Ok(json!({
             "id": file.id,
             "fileName": file.name,
             "size": file.size,
-            "checksum": checksum(file)?,
+            "checksum": checksum(file, &algorithm)?,
             "href": format!("/api/transfers/{id}/files/{}?{query}", file.id),
         }))
     });
     let told = told.collect::<Result<Vec<Value>, Refusal>>()?;
     Ok(Reply::data(&json!(told)))
-}
-
-/// The general parameters and the password as a query: who follows the link
-/// sends no header (contract 1.1).
-fn twins(asked: &Asked) -> String {
-    let parameter = |(header, twin): (&str, &'static str)| {
-        let value = if twin == "password" {
-            password_of(asked)
-        } else {
-            asked.parameter(header, twin)
-        };
-        let value = utf8_percent_encode(&value?, NON_ALPHANUMERIC).to_string();
-        Some(format!("{twin}={value}"))
-    };
-    let parameters = [
-        ("x-cs-majorapiversion", "major-api-version"),
-        ("x-cs-minimumminorapiversion", "minimum-minor-api-version"),
-        ("x-cs-productkey", "product-key"),
-        ("x-cs-clientid", "client-id"),
-        ("x-cs-password", "password"),
-    ];
-    let twins: Vec<_> = parameters.into_iter().filter_map(parameter).collect();
-    twins.join("&")
 }
 
 fn one(world: &mut World, open: Open, id: &str) -> Result<Reply, Refusal> {
@@ -197,7 +156,8 @@ fn zip(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
         contents.push((file.name.as_str(), content(file)?));
     }
     if with_sums == Some(true) {
-        let sums = csv(files.iter().map(|(_, file)| *file))?.into_bytes();
+        let algorithm = algorithm(world, open)?;
+        let sums = csv(files.iter().map(|(_, file)| *file), &algorithm)?.into_bytes();
         contents.push(("checksums.csv", Cow::Owned(sums)));
     }
     let entries: Vec<Entry<'_>> = contents.iter().map(|(n, c)| (*n, c.as_ref())).collect();
@@ -248,14 +208,16 @@ fn eml(world: &mut World, asked: &Asked, open: Open) -> Result<Reply, Refusal> {
 
 fn checksums(world: &World, open: Open) -> Result<Reply, Refusal> {
     let files = kept(world, open)?;
-    let text = csv(files.into_iter().map(|(_, file)| file))?;
+    let algorithm = algorithm(world, open)?;
+    let text = csv(files.into_iter().map(|(_, file)| file), &algorithm)?;
     Ok(bytes("text/csv", "checksums.csv", text.into_bytes()))
 }
 
-fn csv<'a>(files: impl Iterator<Item = &'a SimFile>) -> Result<String, Refusal> {
+fn csv<'a>(files: impl Iterator<Item = &'a SimFile>, algorithm: &str) -> Result<String, Refusal> {
     let line = |file: &SimFile| {
         let name = file.name.replace('"', "\"\"");
-        Ok(format!("\"{name}\",{ALGORITHM},{}\r\n", checksum(file)?))
+        let sum = checksum(file, algorithm)?;
+        Ok(format!("\"{name}\",{algorithm},{sum}\r\n"))
     };
     files.map(line).collect()
 }
@@ -282,8 +244,15 @@ fn content(file: &SimFile) -> Result<Cow<'_, [u8]>, Refusal> {
     }
 }
 
-fn checksum(file: &SimFile) -> Result<String, Refusal> {
-    scan::checksum(ALGORITHM, &content(file)?).ok_or(INTERNAL)
+/// The algorithm that the sender has chosen, in the spelling of the downloads
+/// (contract, section 8, row 22).
+fn algorithm(world: &World, open: Open) -> Result<String, Refusal> {
+    let name = transfer(world, open)?.letter.algorithm.replace('-', "");
+    Ok(name.to_uppercase().replacen("SHA", "SHA-", 1))
+}
+
+fn checksum(file: &SimFile, algorithm: &str) -> Result<String, Refusal> {
+    scan::checksum(algorithm, &content(file)?).ok_or(INTERNAL)
 }
 
 fn retrieve(world: &mut World, open: Open, files: &[usize]) {

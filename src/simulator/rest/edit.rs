@@ -82,6 +82,8 @@ struct WantedStatus {
 struct Options {
     notify_sender: Option<bool>,
     notify_recipients: Option<bool>,
+    /// What the mails say in place of the language pack's text.
+    message: Option<String>,
 }
 
 /// Edits an open session, which the caller must be allowed to.
@@ -221,7 +223,7 @@ pub(super) fn revoke(
     let body: Revocation = asked.object().ok_or(WRONG_VALUE)?;
     let Object(status) = body.status.ok_or(MISSING_PARAMETER)?;
     let state = status.state.ok_or(MISSING_PARAMETER)?;
-    if !state.eq_ignore_ascii_case(Stage::DeletedByRevocation.word()) {
+    if state != Stage::DeletedByRevocation.word() {
         return Err(WRONG_VALUE);
     }
     let position = world.index.find(id).ok_or(NO_ENTITY)?;
@@ -241,6 +243,9 @@ pub(super) fn revoke(
         )
         .map_err(|_| AGAINST_RULES)?;
     let Object(options) = body.revocation_options.unwrap_or_default();
+    if let Some(transfer) = world.transfers.get_mut(position) {
+        transfer.letter.revocation = options.message;
+    }
     if options.notify_sender != Some(false) {
         post::to_sender(world, position, Kind::Revocation, now);
     }

@@ -8,13 +8,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
-    call::Caller,
+    call::{Caller, reader},
     fields::{Fields, Unwanted},
     query,
     refusal::{NO_ENDPOINT, NO_ENTITY, Refusal, WRONG_TOKEN, WRONG_VALUE},
 };
 use crate::simulator::{
-    answers::{Frame, Viewer},
+    answers::{Frame, Reader, Viewer},
     asked::Asked,
     index::Part,
     quirk::Quirk,
@@ -52,7 +52,7 @@ pub(super) fn status(
     let mut frame = Frame {
         viewer: Viewer::Sender(&caller.address),
         base_url: &world.base_url,
-        language: asked.language(),
+        reader: &reader(asked),
         quirks: &world.quirks,
         dice: &mut world.dice,
     };
@@ -61,16 +61,16 @@ pub(super) fn status(
 
 /// `/transfers`, the list of every version.
 pub(super) fn short(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refusal> {
-    let paging = Paging::of(world, asked)?;
-    let (page, mut frame) = own(world, asked, caller, (Part::All, &paging));
+    let (paging, reader) = (Paging::of(world, asked)?, reader(asked));
+    let (page, mut frame) = own(world, &reader, caller, (Part::All, &paging));
     let items = page.into_iter().map(|transfer| frame.list_item(transfer));
     Ok(items.collect())
 }
 
 /// `sent-transfers`.
 pub(super) fn sent(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Value, Refusal> {
-    let wish = Wish::of(world, asked)?;
-    let (page, mut frame) = own(world, asked, caller, (wish.part, &wish.paging));
+    let (wish, reader) = (Wish::of(world, asked)?, reader(asked));
+    let (page, mut frame) = own(world, &reader, caller, (wish.part, &wish.paging));
     let items = page
         .into_iter()
         .map(|transfer| wish.take(frame.item(transfer)));
@@ -80,7 +80,7 @@ pub(super) fn sent(world: &mut World, asked: &Asked, caller: &Caller) -> Result<
 /// The caller's transfers of a page, and what their answer needs.
 fn own<'a>(
     world: &'a mut World,
-    asked: &'a Asked,
+    reader: &'a Reader,
     caller: &'a Caller,
     (part, paging): (Part, &Paging),
 ) -> (Vec<&'a SimTransfer>, Frame<'a>) {
@@ -92,7 +92,7 @@ fn own<'a>(
     let frame = Frame {
         viewer: Viewer::Sender(&caller.address),
         base_url: &world.base_url,
-        language: asked.language(),
+        reader,
         quirks: &world.quirks,
         dice: &mut world.dice,
     };
@@ -106,7 +106,7 @@ pub(super) fn received(
     asked: &Asked,
     caller: &Caller,
 ) -> Result<Value, Refusal> {
-    let wish = Wish::of(world, asked)?;
+    let (wish, reader) = (Wish::of(world, asked)?, reader(asked));
     let listed = world.index.received(&caller.address).iter().rev();
     let listed = listed.filter_map(|position| world.transfers.get(*position));
     let provided = listed.filter(|t| t.stage.was_provided() && wish.part.holds(t.stage));
@@ -120,7 +120,7 @@ pub(super) fn received(
                     .map_or("", String::as_str),
             },
             base_url: &world.base_url,
-            language: asked.language(),
+            reader: &reader,
             quirks: &world.quirks,
             dice: &mut world.dice,
         };

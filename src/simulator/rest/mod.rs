@@ -146,7 +146,7 @@ fn of_user(
             return edit::revoke(world, asked, caller, id);
         }
         (&Method::POST, ["transfers", id, "emails", kind @ ..]) if minor >= REVOCATION => {
-            return emails::route(world, caller, id, kind);
+            return emails::route(world, asked, caller, (id, kind));
         }
         (_, ["transfer-sessions", below @ ..]) => {
             return sessions::route(world, asked, caller, below);

@@ -13,6 +13,8 @@ pub(super) struct Refusal {
     text: &'static str,
     /// Seconds to wait.
     wait: Option<u64>,
+    /// What the limit was.
+    limit: Option<u32>,
 }
 
 pub(super) const MISSING_PARAMETER: Refusal = new(400, 1002, "A required parameter is missing.");
@@ -51,10 +53,19 @@ impl Refusal {
         refusal
     }
 
+    /// The same where so many are permitted.
+    pub(super) const fn limited(limit: u32, seconds: u64) -> Self {
+        let mut refusal = Self::throttled(seconds);
+        refusal.limit = Some(limit);
+        refusal
+    }
+
     /// The error envelope (contract 1.2), at top level.
     pub(super) fn reply(self) -> Reply {
         let mut reply = Reply::error(self.status, self.code, self.text);
         reply.retry_after = self.wait;
+        let limits = self.limit.map(|limit| limits(limit, 0));
+        reply.headers = limits.unwrap_or_default();
         reply
     }
 }
@@ -65,5 +76,14 @@ const fn new(status: u16, code: u64, text: &'static str) -> Refusal {
         code,
         text,
         wait: None,
+        limit: None,
     }
+}
+
+/// What the head of an answer tells while requests are limited (contract 1.5).
+pub(super) fn limits(limit: u32, left: u32) -> Vec<(&'static str, String)> {
+    vec![
+        ("x-ratelimit-limit", limit.to_string()),
+        ("x-ratelimit-remaining", left.to_string()),
+    ]
 }

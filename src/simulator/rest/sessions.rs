@@ -4,12 +4,14 @@
 //! **Invariants.** Every call but the first needs the token that the session
 //! was created with. `Location` is absolute.
 
+use std::collections::HashSet;
+
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
 
 use super::{
-    call::{Caller, is_address, token_of},
+    call::{Caller, check_id, is_address, reader, token_of},
     edit,
     refusal::{
         AGAINST_RULES, MISSING_PARAMETER, NO_ENDPOINT, NO_ENTITY, RECIPIENT_DENIED, Refusal,
@@ -117,6 +119,7 @@ fn file_of<'a>(
     caller: &Caller,
     (id, file): (&str, &str),
 ) -> Result<(&'a mut Vec<SimFile>, usize), Refusal> {
+    check_id(file)?;
     let files = &mut of(world, asked, caller, id)?.transfer.files;
     let place = files.iter().position(|known| known.id == file);
     Ok((files, place.ok_or(NO_ENTITY)?))
@@ -135,7 +138,10 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
         let given = given.unwrap_or_default().into_iter();
         given.map(move |Object(recipient)| (kind, recipient.mail))
     });
-    let recipients: Vec<_> = recipients.collect();
+    // They are sets.
+    let mut known = HashSet::new();
+    let is_new = |(kind, mail): &(Kind, String)| known.insert((kind.word(), mail.to_lowercase()));
+    let recipients: Vec<_> = recipients.filter(is_new).collect();
     if recipients.is_empty() || !recipients.iter().all(|(_, mail)| is_address(mail)) {
         return Err(WRONG_VALUE);
     }
@@ -157,6 +163,7 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
         name: sender.name.unwrap_or_default(),
         phone: sender.phone.unwrap_or_default(),
         recipients,
+        language: asked.language(),
     };
     let id = session::open(world, opening);
     let place = format!("/api/users/{}/transfer-sessions/{id}", caller.address);
@@ -176,7 +183,7 @@ fn read(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<R
     let mut frame = Frame {
         viewer: Viewer::Sender(&caller.address),
         base_url: &world.base_url,
-        language: asked.language(),
+        reader: &reader(asked),
         quirks: &world.quirks,
         dice: &mut world.dice,
     };
@@ -242,6 +249,8 @@ fn remove(
 ) -> Result<Reply, Refusal> {
     let (files, place) = file_of(world, asked, caller, (id, file))?;
     files.remove(place);
+    let letter = &mut of(world, asked, caller, id)?.transfer.letter;
+    letter.message_file.take_if(|message| message == file);
     Ok(Reply::empty(204))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     call::{Caller, token_of, valid_until},
-    refusal::{METHOD_IS_OFF, Refusal, WRONG_VALUE, WRONG_VERIFICATION},
+    refusal::{METHOD_IS_OFF, Refusal, WRONG_VALUE, WRONG_VERIFICATION, limits},
 };
 use crate::simulator::{
     answers,
@@ -127,10 +127,7 @@ fn pass(
     let (client_id, address) = caller.pair();
     let key = format!("{what} {} {client_id}", address.to_lowercase());
     match world.gate.pass(key, limit) {
-        Pass::Wait(seconds) => Err(Refusal::throttled(seconds)),
-        Pass::Left(left) => Ok(vec![
-            ("x-ratelimit-limit", limit.to_string()),
-            ("x-ratelimit-remaining", left.to_string()),
-        ]),
+        Pass::Wait(seconds) => Err(Refusal::limited(limit, seconds)),
+        Pass::Left(left) => Ok(limits(limit, left)),
     }
 }

@@ -91,9 +91,15 @@ impl Tokens {
         self.good.retain(|_, grant| !grant.is_of(pair));
     }
 
-    /// A transfer was sent: the idle term begins anew.
+    /// A transfer was sent with `token`: the idle term of its sender and client
+    /// begins anew.
     pub(in crate::simulator) fn refresh(&mut self, token: &str, now: Timestamp) {
-        if let Some(grant) = self.good.get_mut(token) {
+        let Some(grant) = self.good.get(token) else {
+            return;
+        };
+        let (client_id, address) = (grant.client_id.clone(), grant.address.clone());
+        let own = self.good.values_mut();
+        for grant in own.filter(|grant| grant.is_of((&client_id, &address))) {
             grant.used_at = grant.used_at.max(now);
         }
     }

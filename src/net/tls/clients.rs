@@ -28,9 +28,23 @@ use x509_cert::{
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
-use super::tls::{ClientSettings, TlsError, authorities};
+use super::pem::{TlsError, authorities};
 
 /// What is asked of clients.
+#[derive(Debug, Default)]
+pub struct ClientSettings {
+    /// A certificate is asked for.
+    pub is_asked: bool,
+    /// There is no connection without one.
+    pub is_required: bool,
+    /// The authorities that must have signed it, PEM; without them anybody's
+    /// is good.
+    pub authorities: Option<Vec<u8>>,
+    /// Names of which it must have at least one.
+    pub allowed_sans: Option<Vec<String>>,
+}
+
+/// What asks it.
 #[derive(Debug)]
 pub(super) struct Clients {
     /// Who signed the certificate, if that matters.
