@@ -192,7 +192,7 @@ mod tests {
         let subscriber = subscriber(settings, clock, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "cryptshare_exporter::test", cause = "a \"b\"\nc", times = 2, "it happened");
-            tracing::info!(target: "cryptshare_exporter::test", OBEYED);
+            tracing::info!(target: "cryptshare_exporter::test", "{OBEYED}");
             tracing::debug!(target: "cryptshare_exporter::test", "left out");
             tracing::info!(target: "hyper", "left out");
         });
