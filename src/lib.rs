@@ -16,7 +16,7 @@
 //! over `config`, the engines (`poll`, `metrics`, `bookkeeper`, `watch`,
 //! `web`, `simulator`) and the mechanisms (`cryptshare`, `ledger`, `exposition`,
 //! `net`, `files`, `lifecycle`, `logging`, `process`) to the vocabulary (`model`,
-//! `clock`, `backoff`, `budget`, `metric`, `status`, `telemetry`); a test reads
+//! `clock`, `backoff`, `budget`, `metric`, `printable`, `status`, `telemetry`); a test reads
 //! the sources and holds them to it.
 
 pub mod cryptshare;
@@ -43,5 +43,6 @@ pub mod backoff;
 pub mod budget;
 pub mod clock;
 pub mod metric;
+pub mod printable;
 pub mod status;
 pub mod telemetry;

@@ -3,7 +3,9 @@
 //! **Invariants.** Never holds the value of a secret. One line, whatever the
 //! file quotes.
 
-use std::fmt::{self, Write};
+use std::fmt;
+
+use crate::printable::Printable;
 
 /// One problem at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,23 +20,15 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// A longer problem is cut: it quotes something absurd.
+/// A longer problem, in characters, is cut: it quotes something absurd.
 const LONGEST: usize = 600;
 
-/// Keys come from the file, and the line goes to a terminal or a log: what
-/// cannot be printed is written as an escape.
+/// Keys come from the file, and the line goes to a terminal or a log.
 fn write_printable(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    for c in text.chars().take(LONGEST) {
-        if c.is_control() {
-            write!(f, "{}", c.escape_default())?;
-        } else {
-            f.write_char(c)?;
-        }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => write!(f, "{}…", Printable(text.get(..end).unwrap_or_default())),
+        None => write!(f, "{}", Printable(text)),
     }
-    if text.chars().nth(LONGEST).is_some() {
-        f.write_str("…")?;
-    }
-    Ok(())
 }
 
 impl fmt::Display for Problem {

@@ -7,7 +7,10 @@ use std::time::Duration;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use url::Url;
 
-use crate::model::{TrackingId, identity};
+use crate::{
+    model::{TrackingId, identity},
+    printable::is_obeyed,
+};
 
 /// A text that is wrong, and what would be right.
 pub(super) type Wrong = (String, String);
@@ -96,8 +99,23 @@ pub(super) fn url(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
+/// A text that is shown to people holds nothing that would be obeyed instead.
+fn shown(text: &str) -> Result<(), Wrong> {
+    match text.chars().find(|c| is_obeyed(*c)) {
+        None => Ok(()),
+        Some(c) => {
+            let wrong = format!(
+                "has the character U+{:04X}, which cannot be seen",
+                u32::from(c)
+            );
+            Err((wrong, "type it anew instead of pasting it".to_owned()))
+        }
+    }
+}
+
 /// An address of a sender, as far as it can be judged from its form.
 pub(super) fn address(text: &str) -> Result<String, Wrong> {
+    shown(text)?;
     if !identity::is_address(text) {
         let wrong = "is not an email address".to_owned();
         return Err((
@@ -110,6 +128,7 @@ pub(super) fn address(text: &str) -> Result<String, Wrong> {
 
 /// A tracking id.
 pub(super) fn tracking_id(text: &str) -> Result<TrackingId, Wrong> {
+    shown(text)?;
     let remedy = "copy it from the transfer, for example \"20260401-081500-Qx7Lm2Za\"";
     TrackingId::parse(text).map_err(|error| (error.to_string(), remedy.to_owned()))
 }
@@ -135,9 +154,10 @@ pub(super) fn directory(text: &str) -> Result<String, Wrong> {
 
 /// A label that is shown to people.
 pub(super) fn label(text: &str) -> Result<String, Wrong> {
+    shown(text)?;
     let is_bare = text.trim() == text && !text.is_empty();
-    if !is_bare || text.len() > 200 || text.contains(char::is_control) {
-        let wrong = "is empty, longer than 200 bytes, has control characters or blanks around it";
+    if !is_bare || text.len() > 200 {
+        let wrong = "is empty, longer than 200 bytes, or has blanks around it";
         return Err((wrong.to_owned(), "write a short name".to_owned()));
     }
     Ok(text.to_owned())

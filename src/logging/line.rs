@@ -1,8 +1,9 @@
 //! One event as one line.
 //!
-//! **Invariants.** A line feed inside a value never ends the line.
+//! **Invariants.** A line feed inside a value never ends the line, and nothing in
+//! one is obeyed by whatever shows it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use tracing_subscriber::{
 };
 
 use super::Format;
-use crate::clock::Clock;
+use crate::{clock::Clock, printable::is_obeyed};
 
 /// Writes events as logfmt or JSON.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +58,27 @@ where
         ];
         let all = head.into_iter().chain(fields.rest);
         match self.format {
-            Format::Logfmt => logfmt(all, &mut writer)?,
-            Format::Json => json(all, &mut writer)?,
+            Format::Logfmt => logfmt(all, &mut Escaping(&mut writer))?,
+            Format::Json => json(all, &mut Escaping(&mut writer))?,
         }
         writeln!(writer)
+    }
+}
+
+/// JSON escapes in a string what is below the blank; here the rest follows of
+/// what would be obeyed and not shown. Outside of strings there is none of it.
+struct Escaping<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Escaping<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(is_obeyed) {
+            let last = piece.chars().next_back().filter(|c| is_obeyed(*c));
+            self.0.write_str(piece.trim_end_matches(is_obeyed))?;
+            if let Some(last) = last {
+                write!(self.0, "\\u{:04x}", u32::from(last))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +126,7 @@ impl Visit for Fields {
 
 fn logfmt(
     fields: impl Iterator<Item = (&'static str, Value)>,
-    writer: &mut Writer<'_>,
+    writer: &mut impl Write,
 ) -> fmt::Result {
     let mut separator = "";
     for (name, value) in fields {
@@ -129,7 +147,7 @@ fn is_bare(text: &str) -> bool {
 
 fn json(
     fields: impl Iterator<Item = (&'static str, Value)>,
-    writer: &mut Writer<'_>,
+    writer: &mut impl Write,
 ) -> fmt::Result {
     let mut separator = "{";
     for (name, value) in fields {
@@ -146,6 +164,8 @@ mod tests {
 
     use super::*;
     use crate::logging::{Level, Settings, subscriber};
+
+    const OBEYED: &str = "a\u{9b}31m\u{7f}\u{202e}\u{2028}\u{85}é";
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -172,6 +192,7 @@ mod tests {
         let subscriber = subscriber(settings, clock, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "cryptshare_exporter::test", cause = "a \"b\"\nc", times = 2, "it happened");
+            tracing::info!(target: "cryptshare_exporter::test", "{OBEYED}");
             tracing::debug!(target: "cryptshare_exporter::test", "left out");
             tracing::info!(target: "hyper", "left out");
         });
@@ -184,14 +205,20 @@ mod tests {
         assert_eq!(
             logged(Format::Logfmt),
             "time=2026-04-01T08:15:00.500Z level=info target=cryptshare_exporter::test \
-             msg=\"it happened\" cause=\"a \\\"b\\\"\\nc\" times=2\n"
+             msg=\"it happened\" cause=\"a \\\"b\\\"\\nc\" times=2\n\
+             time=2026-04-01T08:15:00.500Z level=info target=cryptshare_exporter::test \
+             msg=\"a\\u009b31m\\u007f\\u202e\\u2028\\u0085é\"\n"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_event_is_one_object_of_json() {
-        let line = logged(Format::Json);
-        let object: Value = serde_json::from_str(line.trim()).unwrap();
+        let lines = logged(Format::Json);
+        let (line, obeyed) = lines.trim().split_once('\n').unwrap();
+        assert!(obeyed.chars().all(|c| !is_obeyed(c)), "{obeyed}");
+        let object: Value = serde_json::from_str(obeyed).unwrap();
+        assert_eq!(object["msg"], OBEYED);
+        let object: Value = serde_json::from_str(line).unwrap();
         assert_eq!(object["time"], "2026-04-01T08:15:00.500Z");
         assert_eq!(object["cause"], "a \"b\"\nc");
         assert_eq!(object["times"], 2);

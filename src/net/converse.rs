@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Body,
+    Body, Peer,
     follow::{HEAD_BYTES, follow},
     multiplex,
     places::Seat,
@@ -36,7 +36,12 @@ pub(super) async fn converse<W, F, R>(
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
-    let stream = Stream::new(wire, Arc::clone(&seat));
+    let peer = Peer::at(wire.address());
+    let stream = Stream::new((wire, peer.clone()), Arc::clone(&seat));
+    let answer = |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        answer(request)
+    };
     let Some(tls) = tls else {
         return speak(stream, seat, stop, answer).await;
     };

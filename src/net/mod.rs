@@ -12,6 +12,7 @@ mod follow;
 pub mod listen;
 mod multiplex;
 mod patience;
+pub mod peer;
 #[cfg(test)]
 mod peers;
 pub mod places;
@@ -21,5 +22,6 @@ pub mod tls;
 pub use accept::{Entrance, serve};
 pub use body::{Body, body, stream};
 pub use listen::{ListenError, Listener, Passed, bind};
+pub use peer::Peer;
 pub use places::Places;
 pub use tls::{ClientSettings, Tls, TlsError, TlsSettings};

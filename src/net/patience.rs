@@ -193,6 +193,11 @@ impl Patience {
         }
     }
 
+    /// Whether a request has begun that has no answer yet.
+    pub(super) const fn is_asked(&self) -> bool {
+        matches!(self.stage, Stage::Request { .. })
+    }
+
     /// The answer is there and will now be written.
     pub(super) fn answered(&mut self) {
         self.stage = Stage::Answer;

@@ -4,6 +4,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -41,6 +42,14 @@ const WORK: Duration = Duration::from_secs(3);
 
 impl Wire for DuplexStream {
     fn forget_unsent(&self) {}
+
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn poll_hung_up(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 async fn answer(request: Request<Incoming>) -> Response<Body> {
@@ -397,6 +406,14 @@ struct Recorder {
 
 impl Wire for Recorder {
     fn forget_unsent(&self) {}
+
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn poll_hung_up(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 impl AsyncRead for Recorder {

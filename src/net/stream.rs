@@ -6,11 +6,16 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::AsFd,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -18,7 +23,7 @@ use tokio::{
 };
 use tokio_util::either::Either;
 
-use super::places::Seat;
+use super::{Peer, places::Seat};
 
 /// What a peer sends after we hung up is read and dropped in pieces of this
 /// size.
@@ -29,6 +34,19 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// Lets the system forget what the peer has not taken when the wire is
     /// dropped.
     fn forget_unsent(&self);
+
+    /// The peer's address, if it comes by the network.
+    fn address(&self) -> Option<IpAddr>;
+
+    /// Ready once the peer has hung up.
+    fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Whether the peer of `socket` will send no more. What it has sent may lie there
+/// unread, so reading would not tell.
+fn is_hung_up(socket: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
 
 impl Wire for TcpStream {
@@ -36,11 +54,33 @@ impl Wire for TcpStream {
         // It fails only on a socket that has nothing to forget.
         drop(self.set_zero_linger());
     }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.peer_addr().ok().map(|address| address.ip())
+    }
+
+    fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_read_ready(cx) {
+            Poll::Ready(_) if is_hung_up(self) => Poll::Ready(()),
+            Poll::Ready(_) | Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl Wire for UnixStream {
     fn forget_unsent(&self) {
         // What the peer does not take is gone with the socket.
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_read_ready(cx) {
+            Poll::Ready(_) if is_hung_up(self) => Poll::Ready(()),
+            Poll::Ready(_) | Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -51,6 +91,20 @@ impl<L: Wire, R: Wire> Wire for Either<L, R> {
             Self::Right(wire) => wire.forget_unsent(),
         }
     }
+
+    fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Left(wire) => wire.address(),
+            Self::Right(wire) => wire.address(),
+        }
+    }
+
+    fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Left(wire) => wire.poll_hung_up(cx),
+            Self::Right(wire) => wire.poll_hung_up(cx),
+        }
+    }
 }
 
 /// A wire whose peer has a place and deadlines.
@@ -59,6 +113,7 @@ pub(super) struct Stream<W: Wire> {
     // Before the seat, so that the descriptor is closed when the place is free.
     wire: W,
     seat: Arc<Seat>,
+    peer: Peer,
     alarm: Pin<Box<Sleep>>,
     /// Once we hang up: whether we wait for the peer to hang up as well.
     lingers: Option<bool>,
@@ -66,9 +121,10 @@ pub(super) struct Stream<W: Wire> {
 
 impl<W: Wire> Stream<W> {
     /// Puts the deadlines of `seat` on `wire`.
-    pub(super) fn new(wire: W, seat: Arc<Seat>) -> Self {
+    pub(super) fn new((wire, peer): (W, Peer), seat: Arc<Seat>) -> Self {
         Self {
             wire,
+            peer,
             seat,
             alarm: Box::pin(sleep_until(Instant::now())),
             lingers: None,
@@ -171,6 +227,10 @@ impl<W: Wire> AsyncWrite for Stream<W> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // HTTP/1.1 comes by here while the answer to a request is being made.
+        if this.seat.patience().is_asked() && this.wire.poll_hung_up(cx).is_ready() {
+            this.peer.hang_up();
+        }
         ready!(Pin::new(&mut this.wire).poll_flush(cx))?;
         this.seat.patience().took_all();
         Poll::Ready(Ok(()))

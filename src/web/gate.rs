@@ -15,7 +15,8 @@ use hyper::{
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::users::Users;
+use super::{turns::Busy, users::Users};
+use crate::net::Peer;
 
 /// What the gate asks and gives.
 #[derive(Debug, Default)]
@@ -42,10 +43,14 @@ pub struct Rate {
 /// Why a request is not let in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// It does not name its host, or more than one.
+    Hostless,
     /// There is no name and password, or not the right ones.
     Unknown,
-    /// The rate is used up.
+    /// The rate is used up, or enough passwords from there wait to be verified.
     TooOften,
+    /// Too many passwords wait to be verified.
+    Busy,
 }
 
 /// Decides who is let in.
@@ -79,15 +84,20 @@ impl Gate {
 
     /// Lets a request with these headers in, or not. As in the toolkit the rate
     /// comes first: it also bounds how often passwords are guessed.
-    pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) async fn admit(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Refusal> {
         if let Some(bucket) = &self.bucket
             && !bucket.take(Instant::now())
         {
             return Err(Refusal::TooOften);
         }
-        match &self.users {
-            Some(users) if !users.know(headers).await => Err(Refusal::Unknown),
-            Some(_) | None => Ok(()),
+        let Some(users) = &self.users else {
+            return Ok(());
+        };
+        match users.know(headers, peer).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Unknown),
+            Err(Busy::Line) => Err(Refusal::TooOften),
+            Err(Busy::All) => Err(Refusal::Busy),
         }
     }
 

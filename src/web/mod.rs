@@ -6,9 +6,11 @@
 
 mod gate;
 mod landing;
+mod marks;
 mod reload;
 mod routes;
 mod runbooks;
+mod turns;
 mod users;
 
 use std::sync::Arc;

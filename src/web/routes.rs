@@ -12,10 +12,10 @@ use std::sync::{
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     header::{
-        ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-        HeaderValue, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
+        HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     exposition::{self, Coding, Pieces, Shelf, coding, negotiate, registry},
-    net::{self, Body},
+    net::{self, Body, Peer},
     status::Board,
     telemetry::{self, Telemetry},
 };
@@ -63,8 +63,23 @@ pub struct Routes {
     pub wishes: Option<mpsc::Sender<Wish>>,
 }
 
+/// Whether a request names the host that it is for as often as it must (RFC 9112,
+/// section 3.2). Whoever stands between us and a peer could otherwise
+/// understand it in another way than we do.
+fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    let odd = |byte: &u8| !byte.is_ascii_graphic() || b"/\\?#@,\"<>".contains(byte);
+    let is_good = host.is_none_or(|host| !host.as_bytes().iter().any(odd));
+    is_good && hosts.next().is_none() && (host.is_some() || version != Version::HTTP_11)
+}
+
 fn refuse(refusal: &Refusal, method: &Method) -> Response<Body> {
     match refusal {
+        Refusal::Hostless => {
+            let text = "400 a request names its host in one Host header\n";
+            Answer::text(StatusCode::BAD_REQUEST, text).respond(method)
+        }
         Refusal::Unknown => {
             let answer = Answer::text(StatusCode::UNAUTHORIZED, "401 unauthorized\n");
             let mut response = answer.respond(method);
@@ -74,9 +89,20 @@ fn refuse(refusal: &Refusal, method: &Method) -> Response<Body> {
         }
         Refusal::TooOften => {
             let text = "429 too many requests\n";
-            Answer::text(StatusCode::TOO_MANY_REQUESTS, text).respond(method)
+            later(Answer::text(StatusCode::TOO_MANY_REQUESTS, text).respond(method))
+        }
+        Refusal::Busy => {
+            let text = "503 too many passwords wait to be verified\n";
+            later(Answer::text(StatusCode::SERVICE_UNAVAILABLE, text).respond(method))
         }
     }
+}
+
+/// The answer, with the wish that the peer come again.
+fn later(mut response: Response<Body>) -> Response<Body> {
+    let seconds = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 struct Answer {
@@ -99,8 +125,13 @@ impl Routes {
     ) -> Response<Body> {
         let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
         let admitted = match path {
+            _ if !names_its_host(request.version(), headers) => Err(Refusal::Hostless),
             HEALTHY | READY => Ok(()),
-            _ => gate.admit(headers).await,
+            _ => {
+                let unknown = Peer::default();
+                let peer = request.extensions().get().unwrap_or(&unknown);
+                gate.admit(headers, peer).await
+            }
         };
         let mut response = match admitted {
             Ok(()) if path == RELOAD => self.reload(method).await,

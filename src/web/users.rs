@@ -4,14 +4,15 @@
 //! it is known by its keyed hash.
 //!
 //! **Invariants.** An unknown name costs as much as a wrong password. One
-//! password is verified at a time, however many are tried. What is remembered
-//! is one keyed hash for each user, so nobody can push out another's, and no
-//! password is kept.
+//! password is verified at a time, however many are tried, and who is known
+//! waits for none of them. What is remembered is one keyed hash for each user,
+//! so nobody can push out another's, and a part of such a hash of those that
+//! were wrong or turned away; no password is kept.
 
 use std::{
     collections::HashMap,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use aws_lc_rs::hmac;
@@ -19,7 +20,21 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bcrypt::HashParts;
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
+
+use super::{
+    marks::{Mark, Marks},
+    turns::{Busy, Line, Turn, Turns},
+};
+use crate::net::Peer;
+
+/// What was wrong lately is wrong without bcrypt: so many at 20 a second are
+/// three minutes of guesses.
+const WRONG: usize = 4096;
+
+/// Who was turned away goes first when he comes again. Some thousand a second
+/// push him out no sooner than a scraper's interval.
+const TURNED_AWAY: usize = 65_536;
 
 /// Everybody who is known; never nobody.
 #[derive(Debug)]
@@ -28,7 +43,9 @@ pub(super) struct Users {
     /// The hash that takes the longest: unknown names are compared with it.
     slowest: SecretString,
     key: hmac::Key,
-    turn: Arc<Semaphore>,
+    turns: Turns,
+    wrong: Marks,
+    turned_away: Marks,
 }
 
 #[derive(Debug)]
@@ -55,48 +72,85 @@ impl Users {
             by_name: users.into_iter().map(user).collect(),
             slowest,
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
-            turn: Arc::new(Semaphore::new(1)),
+            turns: Turns::default(),
+            wrong: Marks::new(WRONG),
+            turned_away: Marks::new(TURNED_AWAY),
         })
     }
 
-    /// Whether `headers` hold the name and the password of one of them.
-    pub(super) async fn know(&self, headers: &HeaderMap) -> bool {
+    /// Whether `headers` hold the name and the password of one of them, or why
+    /// that cannot be told now.
+    pub(super) async fn know(&self, headers: &HeaderMap, peer: &Peer) -> Result<bool, Busy> {
         let Some((name, password)) = credentials(headers) else {
-            return false;
+            return Ok(false);
         };
-        let tag = hmac::sign(&self.key, password.expose_secret());
+        let tag = self.tag(&name, &password);
         let user = self.by_name.get(&name);
-        if user.is_some_and(|user| user.has_shown(&tag)) {
-            return true;
+        if let Some(told) = self.remembered(user, &tag) {
+            return Ok(told);
+        }
+        let turn = self.turn(Mark::of(&tag), peer).await?;
+        // The same may have been verified while we waited.
+        if let Some(told) = self.remembered(user, &tag) {
+            return Ok(told);
         }
         let hash = user.map_or(&self.slowest, |user| &user.hash);
-        let is_right = self.verify(password, hash.clone()).await;
+        let is_right = verify(password, hash.clone(), turn).await;
         match user {
-            Some(user) if is_right => {
-                user.remember(tag);
-                true
-            }
-            Some(_) | None => false,
+            Some(user) if is_right => user.remember(tag),
+            Some(_) | None => self.wrong.add(Mark::of(&tag)),
         }
+        Ok(is_right && user.is_some())
     }
 
-    /// Asks bcrypt, when it is our turn. It runs to its end even if the peer
-    /// hangs up, and keeps the turn until then.
-    async fn verify(&self, password: SecretSlice<u8>, hash: SecretString) -> bool {
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
-        let verifying = spawn_blocking(move || {
-            let verified = bcrypt::verify(password.expose_secret(), hash.expose_secret());
-            drop(turn);
-            verified.unwrap_or(false)
-        });
-        match verifying.await {
-            Ok(is_right) => is_right,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The process is about to end.
-                Err(_) => false,
-            },
+    /// The keyed hash of a name and its password.
+    fn tag(&self, name: &str, password: &SecretSlice<u8>) -> hmac::Tag {
+        let mut signing = hmac::Context::with_key(&self.key);
+        signing.update(name.as_bytes());
+        // No name has a colon.
+        signing.update(b":");
+        signing.update(password.expose_secret());
+        signing.sign()
+    }
+
+    /// What is known without bcrypt.
+    fn remembered(&self, user: Option<&User>, tag: &hmac::Tag) -> Option<bool> {
+        if user.is_some_and(|user| user.has_shown(tag)) {
+            return Some(true);
         }
+        self.wrong.has(Mark::of(tag)).then_some(false)
+    }
+
+    /// Waits for a turn at bcrypt as long as the peer does.
+    async fn turn(&self, mark: Mark, peer: &Peer) -> Result<Turn, Busy> {
+        let line = if self.turned_away.has(mark) {
+            Line::Again
+        } else {
+            Line::of(peer.address())
+        };
+        let turn = tokio::select! {
+            turn = self.turns.take(line) => turn,
+            () = peer.gone() => return Err(Busy::Line),
+        };
+        turn.inspect_err(|_| self.turned_away.add(mark))
+    }
+}
+
+/// Asks bcrypt. It runs to its end even if the peer hangs up, and keeps the turn
+/// until then.
+async fn verify(password: SecretSlice<u8>, hash: SecretString, turn: Turn) -> bool {
+    let verifying = spawn_blocking(move || {
+        let verified = bcrypt::verify(password.expose_secret(), hash.expose_secret());
+        drop(turn);
+        verified.unwrap_or(false)
+    });
+    match verifying.await {
+        Ok(is_right) => is_right,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process is about to end.
+            Err(_) => false,
+        },
     }
 }
 
@@ -132,6 +186,11 @@ fn credentials(headers: &HeaderMap) -> Option<(String, SecretSlice<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
     use hyper::header::HeaderValue;
 
     use super::*;
@@ -147,6 +206,19 @@ mod tests {
         Users::new(vec![user("ada"), user("zoë"), user("")], &[7; 32]).unwrap()
     }
 
+    /// What comes of a future at once.
+    fn look<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => None,
+        }
+    }
+
+    async fn knows(users: &Users, headers: &HeaderMap) -> bool {
+        users.know(headers, &Peer::default()).await.unwrap()
+    }
+
     fn header(scheme: &str, pair: &str) -> HeaderMap {
         let value = format!("{scheme} {}", BASE64_STANDARD.encode(pair));
         let value = HeaderValue::from_str(&value).unwrap();
@@ -158,9 +230,9 @@ mod tests {
         let users = users();
         for _ in 0..2 {
             for pair in ["ada:word of ada", "zoë:word of zoë", ":word of "] {
-                assert!(users.know(&header("Basic", pair)).await, "{pair}");
-                assert!(users.know(&header("bAsIC", pair)).await, "{pair}");
-                assert!(!users.know(&header("Bearer", pair)).await, "{pair}");
+                assert!(knows(&users, &header("Basic", pair)).await, "{pair}");
+                assert!(knows(&users, &header("bAsIC", pair)).await, "{pair}");
+                assert!(!knows(&users, &header("Bearer", pair)).await, "{pair}");
             }
             for pair in [
                 "ada:word of zoë",
@@ -171,14 +243,14 @@ mod tests {
                 "Ada:word of ada",
                 "ada:word of ada ",
             ] {
-                assert!(!users.know(&header("Basic", pair)).await, "{pair}");
+                assert!(!knows(&users, &header("Basic", pair)).await, "{pair}");
             }
         }
-        assert!(!users.know(&HeaderMap::new()).await);
+        assert!(!knows(&users, &HeaderMap::new()).await);
         for odd in ["Basic", "Basic !", "Basic YQ", "Basic \u{7f}"] {
             let odd = HeaderValue::from_bytes(odd.as_bytes());
             let headers = odd.map(|odd| HeaderMap::from_iter([(AUTHORIZATION, odd)]));
-            assert!(!users.know(&headers.unwrap_or_default()).await);
+            assert!(!knows(&users, &headers.unwrap_or_default()).await);
         }
     }
 
@@ -186,17 +258,47 @@ mod tests {
     async fn a_password_is_verified_once_and_wrong_ones_push_nothing_out() {
         let users = users();
         let right = header("Basic", "ada:word of ada");
-        assert!(users.know(&right).await);
+        assert!(knows(&users, &right).await);
         // Nobody gets a turn any more, so what is known is known without bcrypt.
-        let turn = users.turn.acquire().await.unwrap();
-        assert!(users.know(&right).await);
+        let turn = users.turns.take(Line::Local).await.unwrap();
+        assert!(knows(&users, &right).await);
         drop(turn);
         for n in 0..20 {
             let wrong = header("Basic", &format!("ada:{n}"));
-            assert!(!users.know(&wrong).await);
+            assert!(!knows(&users, &wrong).await);
         }
-        let _turn = users.turn.acquire().await.unwrap();
-        assert!(users.know(&right).await);
+        let _turn = users.turns.take(Line::Local).await.unwrap();
+        assert!(knows(&users, &right).await);
+        assert!(!knows(&users, &header("Basic", "ada:7")).await);
+    }
+
+    #[tokio::test]
+    async fn who_is_turned_away_goes_first_when_he_comes_again_and_who_hangs_up_leaves() {
+        let users = users();
+        let peer = Peer::default();
+        let turn = users.turns.take(Line::Local).await.unwrap();
+        let crowd = (0..10).map(|n| header("Basic", &format!("ada:{n}")));
+        let crowd: Vec<_> = crowd.collect();
+        let asked = crowd.iter().map(|wrong| Box::pin(users.know(wrong, &peer)));
+        let mut asked: Vec<_> = asked.collect();
+        let told: Vec<_> = asked.iter_mut().filter_map(look).collect();
+        assert_eq!(told, [Err(Busy::Line); 6]);
+        let again = crowd.iter().filter(|wrong| {
+            let (name, password) = credentials(wrong).unwrap();
+            users
+                .turned_away
+                .has(Mark::of(&users.tag(&name, &password)))
+        });
+        assert_eq!(again.count(), 6);
+        peer.hang_up();
+        let gone = asked.iter_mut().take(4).filter_map(look);
+        assert_eq!(gone.count(), 4);
+        let right = header("Basic", "ada:word of ada");
+        let other = Peer::default();
+        let mut waits = Box::pin(users.know(&right, &other));
+        assert!(look(&mut waits).is_none(), "there is a place in the line");
+        drop(turn);
+        assert_eq!(waits.await, Ok(true));
     }
 
     #[test]

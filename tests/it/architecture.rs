@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     ("cli", &["app", "config", "logging", "telemetry"]),
-    ("config", &["files", "model"]),
+    ("config", &["files", "model", "printable"]),
     ("watch", &["files", "ledger", "model"]),
     (
         "poll",
@@ -40,7 +40,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("web", &["exposition", "net", "status", "telemetry"]),
+    (
+        "web",
+        &["exposition", "net", "printable", "status", "telemetry"],
+    ),
     ("simulator", &["net"]),
     (
         "cryptshare",
@@ -52,12 +55,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("process", &["metric"]),
     ("files", &[]),
     ("lifecycle", &[]),
-    ("logging", &["clock"]),
+    ("logging", &["clock", "printable"]),
     ("model", &[]),
     ("clock", &[]),
     ("backoff", &[]),
     ("budget", &[]),
     ("metric", &[]),
+    ("printable", &[]),
     ("status", &[]),
     ("telemetry", &["metric"]),
 ];

@@ -164,6 +164,38 @@ fn a_file_that_holds_more_than_a_client_id_is_named_with_its_remedy() {
     }
 }
 
+/// C1 controls, DEL, turns of the direction and other ends of lines.
+#[test]
+fn a_name_with_characters_that_cannot_be_seen_is_refused_and_never_passed_on() {
+    for odd in [
+        '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{2028}', '\u{2029}',
+    ] {
+        let escape = format!("\\u{:04x}", u32::from(odd));
+        // As an escape, and as it is where TOML permits that.
+        for odd in [escape, odd.to_string()] {
+            if odd.starts_with('\u{7f}') {
+                continue;
+            }
+            let text = format!(
+                "[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+                 [[server.sender]]\nemail = \"a{odd}@example.com\"\nname = \"x{odd}y\"\n\
+                 [[server.transfer]]\nsender = \"b@example.com\"\n\
+                 tracking_id = \"2026{odd}\"\nname = \"x{odd}y\"\n",
+                "x".repeat(50)
+            );
+            let error = Config::parse(&text, Path::new("x.toml")).unwrap_err();
+            let told = error.to_string();
+            let what = "which cannot be seen; type it anew";
+            assert_eq!(told.matches(what).count(), 4, "{told:?}");
+            for line in [6, 7, 10, 11] {
+                assert!(told.contains(&format!("x.toml:{line}: ")), "{told:?}");
+            }
+            let shown = |c: char| c == '\n' || !cryptshare_exporter::printable::is_obeyed(c);
+            assert!(told.chars().all(shown), "{told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_client_id_in_place_of_its_file_is_not_shown() {
     let secret = "Canary7".repeat(10);

@@ -195,7 +195,7 @@ async fn odd_headers_and_ids_have_the_code_of_the_contract() {
             ada.address
         );
         let url = format!("{}{path}&major-api-version=1", server.url);
-        let client = reqwest::Client::new();
+        let client = reqwest::Client::builder().build().unwrap();
         let answer = send(client.get(url).header("X-CS-ClientId", &ada.client_id)).await;
         assert_eq!(answer.error(), expect, "{minor}");
     }

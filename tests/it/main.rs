@@ -22,6 +22,7 @@ mod deploy;
 mod disk;
 mod documented;
 mod faults;
+mod flood;
 mod front;
 mod fuzz;
 mod golden;

@@ -293,3 +293,29 @@ async fn a_content_that_is_wrong_is_one_line_that_says_what_becomes_of_the_file(
     assert_eq!(warnings.count(), 2, "{list:#?}");
     exporter.is(INFO, &[("name", "mended")], 1.0).await;
 }
+
+/// What a name holds reaches the log as an escape, in both formats.
+#[tokio::test]
+async fn a_name_that_a_terminal_would_obey_is_told_by_its_number() {
+    let story = Story::begin(None).await;
+    for format in ["logfmt", "json"] {
+        let exporter = Exporter::start(&story.config, &["--log.format", format]).await;
+        story.put(
+            "odd\u{9b}31m\u{202e}.toml",
+            &story.entry("20260401-081500-Qx7Lm2Za", "x\\u009B31m\\u202Ey"),
+        );
+        let told = exporter.process.line("the problem", |line| {
+            line.contains("a watch file is wrong")
+                .then(|| line.to_owned())
+        });
+        let told = told.await;
+        assert!(
+            told.contains("has the character U+009B, which cannot be seen"),
+            "{told}"
+        );
+        assert!(told.contains("odd\\u009b31m\\u202e.toml"), "{told}");
+        let is_shown = |c: char| !cryptshare_exporter::printable::is_obeyed(c);
+        assert!(told.chars().all(is_shown), "{told:?}");
+        story.remove("odd\u{9b}31m\u{202e}.toml");
+    }
+}

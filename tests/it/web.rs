@@ -182,3 +182,34 @@ async fn nonsense_on_the_socket_harms_nobody() {
     assert_eq!(exporter.get("/-/healthy").await, "Healthy\n");
     assert!(!exporter.samples().await.is_empty());
 }
+
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Server::start(&["--speed", "0", "--senders", "1", "--transfers", "2"]).await;
+    let exporter = Exporter::watching(&server, &[]).await;
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    for (version, headers, status) in [
+        ("1.1", "Host: a\r\n", 200),
+        ("1.1", "Host: [::1]:10062\r\n", 200),
+        ("1.1", "Host:\r\n", 200),
+        ("1.0", "", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: a\r\nHost: a\r\n", 400),
+        ("1.0", "Host: a\r\nHost: b\r\n", 400),
+        ("1.1", "Host: a/b\r\n", 400),
+        ("1.1", "Host: a b\r\n", 400),
+        ("1.1", "Host: a, b\r\n", 400),
+    ] {
+        for path in ["/-/healthy", "/metrics", "http://a/"] {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let request =
+                format!("GET {path} HTTP/{version}\r\n{headers}Connection: close\r\n\r\n");
+            socket.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            let begin = format!("HTTP/{version} {status} ");
+            assert!(answer.starts_with(&begin), "{request}{answer:.100}");
+        }
+    }
+}

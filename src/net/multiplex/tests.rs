@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::speak;
 use crate::net::{
-    Body, Places, body,
+    Body, Peer, Places, body,
     patience::{REST, STEP, STEP_TIME},
     places::{SLOW, SLOW_READERS},
     stream::Stream,
@@ -65,7 +65,7 @@ impl Server {
     async fn peer(&mut self, window: u32) -> SendRequest<Bytes> {
         let (peer, wire) = duplex(1024);
         let seat = self.places.take().await;
-        let stream = Stream::new(wire, Arc::clone(&seat));
+        let stream = Stream::new((wire, Peer::default()), Arc::clone(&seat));
         self.conversations
             .spawn(speak(stream, seat, self.stop.clone(), answer));
         let mut builder = h2::client::Builder::new();

@@ -6,7 +6,10 @@ use std::fmt::{self, Display, Write};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A text in HTML, in an element or in an attribute.
+use crate::printable::is_obeyed;
+
+/// A text in HTML, in an element or in an attribute. What a browser would obey,
+/// such as a turn of the direction, stands there as an escape.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl Display for Escaped<'_> {
@@ -18,6 +21,7 @@ impl Display for Escaped<'_> {
                 '&' => f.write_str("&amp;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
+                c if is_obeyed(c) && c != '\n' => write!(f, "{}", c.escape_default())?,
                 other => f.write_char(other)?,
             }
         }

@@ -85,6 +85,28 @@ fn a_text_with_markup_is_shown_as_text() {
 }
 
 #[test]
+fn what_a_browser_would_obey_is_shown_instead() {
+    let odd = SenderStatus {
+        sender: "a\u{202e}b\u{9b}\u{2028}c".to_owned(),
+        ..sender()
+    };
+    let mut status = status(vec![odd]);
+    status.events.push(EventStatus {
+        at: at(NOW),
+        server: "prod".to_owned(),
+        sender: "x".to_owned(),
+        tracking_id: "20260401\u{2067}".to_owned(),
+        what: "\u{feff}".to_owned(),
+        is_trouble: true,
+    });
+    let html = page(&status, "/metrics");
+    let is_obeyed = |c: char| c != '\n' && crate::printable::is_obeyed(c);
+    assert!(!html.contains(is_obeyed), "{html}");
+    assert!(html.contains("a\\u{202e}b\\u{9b}\\u{2028}c"), "{html}");
+    assert!(html.contains("<code>20260401\\u{2067}</code>"), "{html}");
+}
+
+#[test]
 fn senders_of_one_cause_are_one_problem_with_its_runbook() {
     let failing = |n: usize| SenderStatus {
         sender: format!("s{n}"),
