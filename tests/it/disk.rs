@@ -139,6 +139,41 @@ async fn on_a_full_disk_gauges_go_on_and_counters_wait() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_is_taken_away_is_missed_at_once_and_caught_up_when_it_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, exporter, text) = begin(directory.path()).await;
+    let ledger = directory.path().join("ledger.redb");
+    let aside = directory.path().join("aside");
+    let counted = exporter.sum(RETRIEVALS, &[]).await;
+    for is_replaced in [false, true] {
+        fs::rename(&ledger, &aside).unwrap();
+        // Somebody else may begin one there; nobody's is harmed.
+        let other = if is_replaced {
+            Some(Exporter::start(&text, &[]).await)
+        } else {
+            None
+        };
+        let failures = exporter.sum(FAILURES, &[]).await.unwrap();
+        happen(&server).await;
+        eventually("a failure of a commit", async || {
+            (exporter.sum(FAILURES, &[]).await? > failures).then_some(())
+        })
+        .await;
+        if !is_replaced {
+            assert_eq!(exporter.sum(RETRIEVALS, &[]).await, counted);
+        }
+        exporter
+            .line_of_each(&["is no longer the file that was opened at the start"])
+            .await;
+        drop(other);
+        fs::rename(&aside, &ledger).unwrap();
+        counts_the_truth(&server, &exporter).await;
+        let written = lines(&exporter.process, WRITTEN);
+        assert_eq!(written, if is_replaced { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
 async fn after_a_kill_on_a_full_disk_nothing_is_lost_once_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
     let (server, mut exporter, text) = begin(directory.path()).await;

@@ -122,9 +122,10 @@ pub enum StoreError {
     /// It is damaged.
     #[error("{0} is damaged; restore it from a backup, or begin anew with --state.reset")]
     Damaged(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Another file has taken its place.
+    /// It is not in its place, or another file is.
     #[error(
-        "{0} is not the file that was opened at the start; restart to go on from what it holds"
+        "{0} is no longer the file that was opened at the start, so nothing written there would last; \
+         put that file back, or restart to go on from what is there now"
     )]
     Replaced(PathBuf),
     /// A row could not be written.
@@ -136,8 +137,8 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    /// The number of the file in its file system.
-    inode: u64,
+    /// Which file it is, wherever it lies.
+    identity: Identity,
     /// Closed after a failure, since the library refuses to go on after one.
     database: Option<Database>,
 }
@@ -162,7 +163,7 @@ impl Store {
             Err(error) => return Err(inaccessible(&path, error)),
         };
         let store = Self {
-            inode: inode(&path)?,
+            identity: identity(&path).map_err(|error| inaccessible(&path, error))?,
             path,
             database: Some(database),
         };
@@ -172,11 +173,14 @@ impl Store {
     /// Writes the batch in one transaction that is durable when this returns.
     ///
     /// # Errors
-    /// If the disk does not take it. The next commit opens the file anew.
+    /// If the disk does not take it: then the next commit opens the file anew. If
+    /// the file is not in its place: what is written to one that was removed is
+    /// gone with the process, and somebody else may have begun another.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.check_place()?;
         let database = match self.database.take() {
             Some(database) => database,
-            None => self.reopen()?,
+            None => open(&self.path)?,
         };
         write(&database, batch)
             .map_err(|error| StoreError::Write(self.path.clone(), Box::new(error)))?;
@@ -184,13 +188,16 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the same file: to another one, and be it new and empty, the next
-    /// batch would be all that is known.
-    fn reopen(&self) -> Result<Database, StoreError> {
-        if inode(&self.path)? == self.inode {
-            open(&self.path)
-        } else {
-            Err(StoreError::Replaced(self.path.clone()))
+    /// To another file, and be it new and empty, the next batch would be all that
+    /// is known.
+    fn check_place(&self) -> Result<(), StoreError> {
+        match identity(&self.path) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            Ok(_) => Err(StoreError::Replaced(self.path.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Replaced(self.path.clone()))
+            }
+            Err(error) => Err(inaccessible(&self.path, error)),
         }
     }
 
@@ -228,9 +235,12 @@ fn inaccessible(path: &Path, error: io::Error) -> StoreError {
     StoreError::Inaccessible(path.to_owned(), Box::new(redb::Error::Io(error)))
 }
 
-fn inode(path: &Path) -> Result<u64, StoreError> {
-    let metadata = fs::metadata(path).map_err(|error| inaccessible(path, error))?;
-    Ok(metadata.ino())
+/// The file system, and the number of the file in it.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// The file of an earlier life. A pipe does not keep us waiting, since it is

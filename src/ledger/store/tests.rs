@@ -401,7 +401,7 @@ fn a_store_is_opened_anew_only_where_it_was() {
     drop(store.database.take());
     fs::rename(&path, &aside).unwrap();
     let error = store.commit(&batch(2, &mut rng)).unwrap_err();
-    assert!(matches!(error, StoreError::Inaccessible(..)), "{error}");
+    assert!(matches!(error, StoreError::Replaced(..)), "{error}");
     assert!(!path.exists());
     drop(Store::open(directory.path(), IfMissing::Create).unwrap());
     let error = store.commit(&batch(2, &mut rng)).unwrap_err();
