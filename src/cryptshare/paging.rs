@@ -119,6 +119,11 @@ impl Listing {
         self.style == Some(Style::Bulk) && selects
     }
 
+    /// Whether there was more than a listing may read.
+    pub const fn is_cut(&self) -> bool {
+        self.asked == MAX_PAGES && !self.is_over
+    }
+
     /// Whether everything was told that has not ended: what is missing has
     /// ended or is gone.
     pub fn has_all_living(&self) -> bool {
@@ -429,5 +434,6 @@ mod tests {
                 .unwrap();
         }
         assert_eq!((listing.asked, listing.is_complete()), (MAX_PAGES, false));
+        assert!(listing.is_cut());
     }
 }

@@ -27,6 +27,10 @@ pub(in crate::poll) struct Progress {
 /// From so many reads on, a page in their place is less of a burden.
 const WORTH_A_PAGE: usize = 5;
 
+/// So many transfers of a sender are watched: twice what a listing may tell, so
+/// that a server that always lists others fills neither memory nor ledger.
+const MOST_WATCHED: usize = 200_000;
+
 impl Progress {
     /// A listing of which nothing was read yet.
     pub(in crate::poll) fn new(extent: Extent, now: Instant) -> Self {
@@ -124,11 +128,18 @@ impl Agenda {
         now: Instant,
         rng: &mut impl Rng,
     ) -> Vec<Transfer> {
+        let has_room = self.watched.len() < MOST_WATCHED;
+        let mut is_beyond = false;
         page.retain(|one| {
             let is_old = !self.plan.scope.admits(&one.id, server_now);
             let is_watched = !is_old && self.watched.contains_key(&one.id);
-            is_watched || self.wants(one, server_now)
+            let is_wanted = !is_watched && self.wants(one, server_now);
+            is_beyond |= is_wanted && !has_room;
+            is_watched || is_wanted && has_room
         });
+        if is_beyond {
+            self.tell_beyond();
+        }
         for transfer in &page {
             let is_new = !self.watched.contains_key(&transfer.id);
             if is_new {
@@ -154,6 +165,13 @@ impl Agenda {
         rng: &mut impl Rng,
     ) -> bool {
         let Progress { listing, ids, .. } = progress;
+        if listing.is_cut() {
+            self.tell_beyond();
+            // The next one would be no better.
+            self.next_listing = now + jittered(self.plan.intervals.listing, rng);
+        } else if listing.is_complete() && self.watched.len() < MOST_WATCHED {
+            self.is_beyond = false;
+        }
         let listed: HashSet<_> = ids.iter().collect();
         if self.plan.scope.discover == Discover::Active {
             self.drop_ended(&listed);
@@ -184,6 +202,19 @@ impl Agenda {
             self.listed = self.listed.after(self.plan.scope, ended);
         }
         is_believed
+    }
+
+    /// One line when the sender has more than is listed, or than is watched.
+    fn tell_beyond(&mut self) {
+        if std::mem::replace(&mut self.is_beyond, true) {
+            return;
+        }
+        let (server, sender) = (self.plan.id.server(), &self.plan.label);
+        tracing::warn!(
+            server,
+            sender,
+            "the sender has more transfers than can be watched; watch a part, by discover = \"active\" or max_age"
+        );
     }
 
     fn list_one(&mut self, transfer: &Transfer, now: Instant) {

@@ -58,6 +58,8 @@ pub(super) struct Agenda {
     wrong_since: Option<Instant>,
     /// The last listing of everything had lost much of what has ended.
     is_in_doubt: bool,
+    /// There is more than is watched; it has been told.
+    is_beyond: bool,
     /// What showed that a listing was wrong: it is asked for first the next
     /// time.
     witness: Option<TrackingId>,
@@ -119,6 +121,7 @@ impl Agenda {
             suspicion: None,
             wrong_since: None,
             is_in_doubt: false,
+            is_beyond: false,
             witness: None,
             horizon: None,
             listed: known.listed,

@@ -31,6 +31,20 @@ async fn a_round_costs_the_pages_of_what_lives() {
     run.end().await;
 }
 
+/// One that has more than a listing may read would be listed without an end.
+#[tokio::test(start_paused = true)]
+async fn a_sender_beyond_all_bounds_is_not_listed_again_each_round() {
+    let fake = server(100_100, 100);
+    let run = Run::start(&fake, plans(1, |_| {}));
+    let first = run.calls_within(Duration::from_secs(50)).await;
+    assert_eq!(first.len(), 1000);
+    let later = run.calls_within(MINUTE * 30).await;
+    let rounds = run.take_rounds().len();
+    assert!(later.len() <= rounds * 3, "{} requests", later.len());
+    assert_eq!(reads(&later), Vec::<&str>::new());
+    run.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_left_what_lives_is_read_once_and_what_is_new_not_at_all() {
     let fake = server(400, 200);
