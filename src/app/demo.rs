@@ -90,7 +90,7 @@ pub fn simulate(options: &SimulateOptions) -> ExitCode {
         });
         let stop = tasks.stop();
         tasks.spawn("simulator", simulator.serve(stop));
-        say(&ready.to_string());
+        say(&ready.to_string())?;
         Ok(tasks.run().await)
     });
     ended.unwrap_or_else(|error| refuse(&error))
@@ -132,7 +132,7 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
             auto_reload: None,
         };
         start(&mut tasks, Arc::new(config), frame)?;
-        say(&invitation);
+        say(&invitation)?;
         let ended = tasks.run().await;
         state
             .close()

@@ -62,7 +62,7 @@ impl fmt::Display for Target {
 pub fn healthcheck(target: &Target, insecure: bool) -> ExitCode {
     let ended = in_runtime(async {
         let text = ask(target, insecure).await;
-        say(&text.with_context(|| target.to_string())?);
+        say(&text.with_context(|| target.to_string())?)?;
         Ok(ExitCode::SUCCESS)
     });
     ended.unwrap_or_else(|error| fail(&error))

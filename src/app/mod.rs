@@ -28,6 +28,7 @@ use rand::{
     SeedableRng,
     rngs::{StdRng, SysRng},
 };
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     signal::unix::Signal,
     sync::{mpsc, watch as newest},
@@ -76,6 +77,9 @@ pub const EXIT_CRASH: u8 = 1;
 /// Observations on their way to the bookkeeper; a full channel slows the
 /// scheduler down instead of filling memory.
 const INBOX: usize = 1024;
+
+/// So many files are open before anybody comes.
+const FEWEST_FILES: u64 = 32;
 
 /// What blocks a thread and is not awaited by any task is given up so long
 /// after the last of them.
@@ -180,8 +184,7 @@ pub fn catalog(format: CatalogFormat) -> ExitCode {
         CatalogFormat::Markdown => metrics::document::markdown(),
         CatalogFormat::Json => metrics::document::json(),
     };
-    say(&text);
-    ExitCode::SUCCESS
+    print(&text)
 }
 
 /// How the catalog is printed.
@@ -345,6 +348,14 @@ fn pulse() -> Pulse {
 /// # Errors
 /// If there can be none, and those of `main`.
 fn in_runtime(main: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    // The runtime panics where it cannot have its own.
+    let limit = getrlimit(Resource::Nofile).current;
+    anyhow::ensure!(
+        limit.is_none_or(|limit| limit >= FEWEST_FILES),
+        "only {} files may be open, and at least {FEWEST_FILES} must be; raise the limit \
+         (ulimit -n, LimitNOFILE)",
+        limit.unwrap_or_default(),
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -398,9 +409,30 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Writes to standard output; a reader that hung up is no failure.
-pub fn say(text: &str) {
+///
+/// # Errors
+/// If that takes nothing, but for a reader who has read enough.
+pub fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    drop(writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()));
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes what was asked for to standard output; the answer is the exit code.
+pub fn print(text: &str) -> ExitCode {
+    finish(say(text))
+}
+
+/// The exit code of a command; an error is told.
+pub fn finish(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
 }
 
 /// Writes to standard error.

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{complain, fail, say};
+use super::{complain, finish, say};
 use crate::{
     clock::Clock,
     config::Config,
@@ -94,7 +94,6 @@ fn try_show(options: &Show) -> anyhow::Result<()> {
         ShowFormat::Table => say(&table(&ledger)),
         ShowFormat::Json => say(&objects(&ledger)?),
     }
-    Ok(())
 }
 
 /// Writes everything that is remembered of a sender to standard output.
@@ -203,15 +202,7 @@ fn try_reset(place: &StatePlace) -> anyhow::Result<()> {
         bail!("not confirmed; nothing was changed");
     }
     let aside = Store::set_aside(&directory, Clock::System.now())?;
-    say(&format!("set aside as {}", aside.display()));
-    Ok(())
-}
-
-fn finish(done: anyhow::Result<()>) -> ExitCode {
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+    say(&format!("set aside as {}", aside.display()))
 }
 
 /// A state directory, and what the configuration calls the senders, if it was

@@ -159,6 +159,8 @@ async fn exchange(client: &Client, sender: &Sender) -> Result<(), Trouble> {
         let text = format!("the server mails no codes for this sender; {what}");
         return Err(Trouble::Refused(text));
     }
+    let can_keep = client.can_keep(&sender.id).map_err(refused)?;
+    can_keep.map_err(|error| not_kept(&error))?;
     client.mail_code(&sender.id).await.map_err(refused)?;
     complain(&format!(
         "The server has mailed a code to {}.",
@@ -170,13 +172,11 @@ async fn exchange(client: &Client, sender: &Sender) -> Result<(), Trouble> {
         match client.redeem(&sender.id, &code).await {
             Ok(Ok(until)) => {
                 let until = until.map_or_else(String::new, |until| format!(" until {until:.0}"));
-                say(&format!("{} is verified{until}", sender.address));
+                // The token is kept, whoever reads that.
+                drop(say(&format!("{} is verified{until}", sender.address)));
                 return Ok(());
             }
-            Ok(Err(error)) => {
-                let text = format!("the token cannot be kept in the state directory: {error}");
-                return Err(Trouble::State(text));
-            }
+            Ok(Err(error)) => return Err(not_kept(&error)),
             Err(error) if error.reason() == Reason::NotVerified => {
                 let wrong = "the server does not accept this code";
                 if !is_terminal || tries_left == 0 {
@@ -189,6 +189,11 @@ async fn exchange(client: &Client, sender: &Sender) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+fn not_kept(error: &io::Error) -> Trouble {
+    let text = format!("the token cannot be kept in the state directory: {error}");
+    Trouble::State(text)
 }
 
 /// One line of standard input.

@@ -81,8 +81,7 @@ fn completions(shell: Shell) -> ExitCode {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, name, &mut text);
-    app::say(&String::from_utf8_lossy(&text));
-    ExitCode::SUCCESS
+    app::print(&String::from_utf8_lossy(&text))
 }
 
 /// Prints the manual page of the command that `path` leads to.
@@ -100,8 +99,7 @@ fn man(path: &[String]) -> ExitCode {
     let mut text = Vec::new();
     // Nothing fails that is written into memory.
     drop(clap_mangen::Man::new(found.clone()).render(&mut text));
-    app::say(&String::from_utf8_lossy(&text));
-    ExitCode::SUCCESS
+    app::print(&String::from_utf8_lossy(&text))
 }
 
 fn state(command: StateCommand) -> ExitCode {
@@ -139,12 +137,10 @@ fn state(command: StateCommand) -> ExitCode {
 fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
     let asks = |names: &[String]| names.iter().any(|name| name == LIST);
     if asks(&args.quirks) {
-        app::say(&Quirks::explanation());
-        return ExitCode::SUCCESS;
+        return app::print(&Quirks::explanation());
     }
     if asks(&args.faults) {
-        app::say(&app::fault_explanation());
-        return ExitCode::SUCCESS;
+        return app::print(&app::fault_explanation());
     }
     let faults = args.faults.iter();
     app::simulate(&SimulateOptions {
@@ -167,38 +163,38 @@ fn simulate(args: &SimulateArgs, log: logging::Settings) -> ExitCode {
 
 /// Says whether the configuration is good, and that of the web if there is one.
 fn check(file: &Path, web: Option<&Path>) -> ExitCode {
-    let config = check_main(file);
-    let web = web.is_none_or(check_web);
-    if config && web {
-        ExitCode::SUCCESS
+    let summaries = [check_main(file), web.map_or(Some(String::new()), check_web)];
+    let mut told = summaries.iter().flatten().filter(|text| !text.is_empty());
+    let said = told.try_for_each(|summary| app::say(summary));
+    if summaries.iter().all(Option::is_some) {
+        app::finish(said)
     } else {
         ExitCode::from(app::EXIT_CONFIG)
     }
 }
 
-fn check_web(file: &Path) -> bool {
+fn check_web(file: &Path) -> Option<String> {
     match app::check_web(file) {
         Ok((summary, warnings)) => {
             for warning in warnings {
                 app::complain(&format!("{}:{warning} (warning)", file.display()));
             }
-            app::say(&format!("{}: ok; {summary}", file.display()));
-            true
+            Some(format!("{}: ok; {summary}", file.display()))
         }
         Err(error) => {
             app::complain(&format!("{error:#}"));
-            false
+            None
         }
     }
 }
 
-/// Says whether the configuration is good, and what is in it.
-fn check_main(file: &Path) -> bool {
+/// What is in the configuration, if it is good.
+fn check_main(file: &Path) -> Option<String> {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => {
             app::complain(&error);
-            return false;
+            return None;
         }
     };
     for warning in &config.warnings {
@@ -206,17 +202,16 @@ fn check_main(file: &Path) -> bool {
     }
     if let Err(error) = app::rehearse(&config) {
         app::complain(&format!("{}: {error:#}", file.display()));
-        return false;
+        return None;
     }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
-    app::say(&format!(
+    Some(format!(
         "{}: ok; servers: {}, senders: {}, named transfers: {transfers}",
         file.display(),
         config.servers.len(),
         senders.count(),
-    ));
-    true
+    ))
 }
 
 #[cfg(test)]

@@ -229,6 +229,15 @@ impl Client {
         verification::mail_code(&self.link.transport, &login.identity).await
     }
 
+    /// Whether a token of the sender could be kept now: to learn that with the
+    /// code in hand would be too late, for a code opens once.
+    ///
+    /// # Errors
+    /// If the state directory cannot be written.
+    pub fn can_keep(&self, sender: &SenderId) -> Result<io::Result<()>, Error> {
+        Ok(self.login(sender)?.can_keep())
+    }
+
     /// Exchanges a mailed code for a token and keeps it where an exporter of
     /// the same configuration finds it; the answer is when it ends. The error
     /// within is that of the disk.

@@ -108,6 +108,15 @@ impl TokenFile {
         })
     }
 
+    /// Whether a token could be kept now.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub(super) fn rehearse(&self) -> io::Result<()> {
+        let directory = self.0.as_deref().and_then(Path::parent);
+        directory.map_or(Ok(()), |directory| unnamed(directory)?.close())
+    }
+
     /// Keeps the token.
     ///
     /// # Errors
@@ -116,21 +125,27 @@ impl TokenFile {
         let Some((path, directory)) = self.0.as_deref().and_then(|p| Some((p, p.parent()?))) else {
             return Ok(());
         };
-        create(directory)?;
+        let mut file = unnamed(directory)?;
         let stored = Stored {
             token: kept.secret.expose_secret().to_owned(),
             valid_until: kept.valid_until.map(|until| until.to_string()),
             granted_at: kept.granted_at.map(|at| at.to_string()),
             flow: kept.flow,
         };
-        // A temporary file is created with mode 0600.
-        let mut file = NamedTempFile::new_in(directory)?;
         file.write_all(&serde_json::to_vec(&stored)?)?;
-        files::own_like(directory, file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(directory)?.sync_all()
     }
+}
+
+/// A file of its own there, which nobody sees.
+fn unnamed(directory: &Path) -> io::Result<NamedTempFile> {
+    create(directory)?;
+    // It is created with mode 0600.
+    let file = NamedTempFile::new_in(directory)?;
+    files::own_like(directory, file.as_file())?;
+    Ok(file)
 }
 
 /// Creates the directory, for the owner of the one above it.

@@ -21,6 +21,9 @@ use super::{
 /// How long the loop pauses when the system refuses a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long nothing more is told of that.
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// After `stop`, everything is cut in the end; the supervisor's own grace
 /// period is three times as long.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
@@ -59,9 +62,10 @@ pub async fn serve<F, R>(
 {
     let Entrance { listener, tls } = entrance.into();
     let mut connections = JoinSet::new();
+    let mut told = None;
     loop {
         let newcomer = async {
-            let wire = accept(&listener).await;
+            let wire = accept(&listener, &mut told).await;
             (wire, places.take().await)
         };
         let (wire, seat) = tokio::select! {
@@ -78,13 +82,17 @@ pub async fn serve<F, R>(
     part(connections, &places).await;
 }
 
-/// The next connection that the system gives us.
-async fn accept(listener: &Listener) -> Accepted {
+/// The next connection that the system gives us. If it does not, that is told
+/// now and then: `told` is when it was.
+async fn accept(listener: &Listener, told: &mut Option<Instant>) -> Accepted {
     loop {
         match listener.accept().await {
             Ok(wire) => return wire,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if told.is_none_or(|told| told.elapsed() >= SILENCE) {
+                    *told = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 sleep(PAUSE).await;
             }
         }

@@ -1,10 +1,10 @@
 //! The command line: exit codes, signals, what is printed.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use tempfile::TempDir;
 
-use crate::rig::{Exporter, Process, Server, eventually, run, write};
+use crate::rig::{BINARY, Exporter, Process, Server, eventually, run, write};
 
 #[test]
 fn a_good_configuration_is_counted_and_a_bad_one_told_in_full() {
@@ -44,6 +44,59 @@ fn a_good_configuration_is_counted_and_a_bad_one_told_in_full() {
         problem.contains("/nowhere.toml: cannot be read"),
         "{problem}"
     );
+}
+
+/// What nobody can read was not told.
+#[test]
+fn an_output_that_takes_nothing_is_a_failure() {
+    let directory = TempDir::new().unwrap();
+    let text = format!(
+        "[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+         [[server.sender]]\nemail = \"a@example.com\"\n",
+        "x".repeat(50)
+    );
+    let file = write(directory.path(), "good.toml", &text);
+    let check = format!("--config.check --config.file {}", file.display());
+    for arguments in [
+        &check,
+        "metrics",
+        "man",
+        "completions bash",
+        "simulate --quirk list",
+    ] {
+        for (output, expect) in [("/dev/full", 1), ("/dev/null", 0)] {
+            let script = format!("exec {BINARY} {arguments} >{output}");
+            let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
+            let told = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(ended.status.code(), Some(expect), "{arguments}: {told}");
+            assert_eq!(expect == 1, told.contains("standard output"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn few_open_files_are_an_error_that_names_the_limit() {
+    let directory = TempDir::new().unwrap();
+    let file = write(
+        directory.path(),
+        "good.toml",
+        &format!(
+            "[[server]]\nname = \"a\"\nurl = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+             [[server.sender]]\nemail = \"a@example.com\"\n",
+            "x".repeat(50)
+        ),
+    );
+    for limit in [8, 16] {
+        let script = format!(
+            "ulimit -n {limit} && exec {BINARY} --config.file {}",
+            file.display()
+        );
+        let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let expect = format!("only {limit} files may be open");
+        assert!(told.contains(&expect) && !told.contains("panick"), "{told}");
+    }
 }
 
 #[test]

@@ -171,6 +171,11 @@ impl Login {
         }
     }
 
+    /// Whether a token could be kept now.
+    pub(super) fn can_keep(&self) -> io::Result<()> {
+        self.file.rehearse()
+    }
+
     /// Exchanges a mailed code for a token and keeps it in the file. The error
     /// within is that of the disk.
     pub(super) async fn redeem(
