@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::{
     bulk,
-    letter::{Content, Kind, Letter, PasswordMode, Security, SimFile, SimRecipient, Switch},
+    letter::{Content, Kind, Letter, PasswordMode, Security, SimFile, SimRecipient, Switch, Way},
     post,
     quirk::{Quirk, Quirks},
     scan,
-    transfer::{SimTransfer, Stage, Way},
+    transfer::{SimTransfer, Stage},
 };
 
 /// What an answer needs beside the transfer.

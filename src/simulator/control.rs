@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::{
     asked::Asked,
     fault::Fault,
-    letter::Security,
+    letter::{Security, Way},
     life,
     quirk::Quirks,
     reply::Reply,
     secrets,
-    transfer::{Happening, Origin, Outcome as Ending, Stage, Way},
+    transfer::{Happening, Origin, Outcome as Ending, Stage},
     truth,
     world::World,
 };

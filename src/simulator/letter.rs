@@ -6,8 +6,6 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::transfer::Way;
-
 /// How a recipient is addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -24,6 +22,36 @@ impl Kind {
             Self::To => "to",
             Self::Cc => "cc",
             Self::Bcc => "bcc",
+        }
+    }
+}
+
+/// How a file was retrieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Downloaded,
+    Viewed,
+    /// A word that no client knows.
+    Printed,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 3] = [Self::Downloaded, Self::Viewed, Self::Printed];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Downloaded => "DOWNLOADED",
+            Self::Viewed => "VIEWED",
+            Self::Printed => "PRINTED",
+        }
+    }
+
+    /// What a client should call it.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Downloaded => "downloaded",
+            Self::Viewed => "viewed",
+            Self::Printed => "other",
         }
     }
 }

@@ -10,10 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 
 use super::{
+    letter::Way,
     names,
     quirk::Quirk,
     scan,
-    transfer::{Happening, Outcome, Stage, Way},
+    transfer::{Happening, Outcome, Stage},
     world::World,
 };
 

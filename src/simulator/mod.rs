@@ -28,6 +28,7 @@ mod reply;
 mod rest;
 mod scan;
 mod secrets;
+mod sending;
 mod session;
 mod time;
 mod totals;

@@ -6,7 +6,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{Rng, RngExt, rngs::StdRng};
 
-use super::letter::{Letter, PasswordMode, Security, Switch};
+use super::letter::{Kind, Letter, PasswordMode, Security, SimRecipient, Switch};
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -65,6 +65,18 @@ pub(super) fn sender(n: usize) -> String {
 pub(super) fn recipient(rng: &mut StdRng) -> String {
     let person = *pick(&PEOPLE, rng);
     format!("{person}.{}@example.org", alphanumeric(WORD, rng))
+}
+
+/// A recipient who has not fetched anything yet.
+pub(super) fn newcomer(kind: Kind, mail: String, rng: &mut StdRng) -> SimRecipient {
+    SimRecipient {
+        id: alphanumeric(10, rng),
+        kind,
+        mail,
+        password: alphanumeric(12, rng),
+        notification_failed: false,
+        retrievals: Vec::new(),
+    }
 }
 
 /// A file name.

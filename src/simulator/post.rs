@@ -4,115 +4,124 @@
 //! to an address that ends in `.invalid` cannot be delivered, and shows as a
 //! failure if the status has one for it.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
     letter::{Letter, PasswordMode, SimRecipient, Switch},
     mailbox::Kind,
     transfer::{Happening, Origin, SimTransfer, Stage},
-    world::World,
 };
 
 /// The host that no mail reaches (RFC 2606).
 const NOWHERE: &str = ".invalid";
 
-/// Sends the mails that `happening` causes.
-pub(super) fn tell(world: &mut World, position: usize, happening: &Happening, at: Timestamp) {
-    let transfer = world.transfers.get(position);
-    let Some(transfer) = transfer.filter(|transfer| transfer.origin != Origin::Chance) else {
-        return;
-    };
-    let switch = |switch| transfer.letter.has(switch);
-    match happening {
-        Happening::Entered(Stage::Active) => {
-            let (recipients, sender) = (
-                switch(Switch::SendRecipientNotification),
-                switch(Switch::SendUploadSummary),
-            );
-            if recipients {
-                invite(world, position, at);
+/// What the post does.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// A mail arrives.
+    Mail {
+        to: String,
+        kind: Kind,
+        text: Map<String, Value>,
+    },
+    /// Nobody is reached, which shows.
+    Failure(Happening),
+}
+
+/// The mails about one transfer.
+pub(super) struct Post<'a> {
+    pub(super) transfer: &'a SimTransfer,
+    /// The sender's address.
+    pub(super) sender: &'a str,
+    pub(super) base_url: &'a str,
+}
+
+impl Post<'_> {
+    /// What `happening` causes.
+    pub(super) fn after(&self, happening: &Happening) -> Vec<Delivery> {
+        if self.transfer.origin == Origin::Chance {
+            return Vec::new();
+        }
+        let switch = |switch| self.transfer.letter.has(switch);
+        match happening {
+            Happening::Entered(Stage::Active) => {
+                let mut all = Vec::new();
+                if switch(Switch::SendRecipientNotification) {
+                    all.extend(self.invitations());
+                }
+                if switch(Switch::SendUploadSummary) {
+                    all.extend(self.summary());
+                }
+                all
             }
-            if sender {
-                sum_up(world, position, at);
+            Happening::Entered(Stage::Failed) if switch(Switch::SendUploadSummary) => {
+                self.summary()
             }
+            Happening::Entered(stage)
+                if stage.is_deleted() && switch(Switch::SendDownloadSummary) =>
+            {
+                self.to_sender(Kind::DownloadSummary)
+            }
+            Happening::Retrieved { .. } if switch(Switch::SendDownloadNotifications) => {
+                self.to_sender(Kind::DownloadNotification)
+            }
+            Happening::Retrieved { .. }
+            | Happening::RecipientNotificationFailed(_)
+            | Happening::SenderNotificationFailed
+            | Happening::EmlFailed
+            | Happening::FileRemoved { .. }
+            | Happening::Entered(_)
+            | Happening::Expired
+            | Happening::Forgotten => Vec::new(),
         }
-        Happening::Entered(Stage::Failed) if switch(Switch::SendUploadSummary) => {
-            sum_up(world, position, at);
-        }
-        Happening::Entered(stage) if stage.is_deleted() && switch(Switch::SendDownloadSummary) => {
-            to_sender(world, position, Kind::DownloadSummary, at);
-        }
-        Happening::Retrieved { .. } if switch(Switch::SendDownloadNotifications) => {
-            to_sender(world, position, Kind::DownloadNotification, at);
-        }
-        Happening::Retrieved { .. }
-        | Happening::RecipientNotificationFailed(_)
-        | Happening::SenderNotificationFailed
-        | Happening::EmlFailed
-        | Happening::FileRemoved { .. }
-        | Happening::Entered(_)
-        | Happening::Expired
-        | Happening::Forgotten => {}
     }
-}
 
-/// Sends `kind` to the sender, who may not be reachable.
-pub(super) fn to_sender(world: &mut World, position: usize, kind: Kind, at: Timestamp) {
-    let Some(transfer) = world.transfers.get(position) else {
-        return;
-    };
-    let sender = world.senders.get(transfer.sender);
-    if let Some(to) = sender.filter(|to| !to.ends_with(NOWHERE)) {
-        world.mailboxes.send(to, kind, at, base(transfer));
+    /// `kind` to the sender, who may not be reachable.
+    pub(super) fn to_sender(&self, kind: Kind) -> Vec<Delivery> {
+        let reached = Some(self.sender).filter(|to| !to.ends_with(NOWHERE));
+        let mail = reached.map(|to| self.mail(to, kind));
+        mail.into_iter().collect()
     }
-}
 
-/// Sends `kind` to every recipient who can be reached.
-pub(super) fn to_recipients(world: &mut World, position: usize, kind: Kind, at: Timestamp) {
-    let Some(transfer) = world.transfers.get(position) else {
-        return;
-    };
-    let reached = transfer
-        .recipients
-        .iter()
-        .filter(|r| !r.mail.ends_with(NOWHERE));
-    for recipient in reached {
-        world
-            .mailboxes
-            .send(&recipient.mail, kind, at, base(transfer));
+    /// `kind` to every recipient who can be reached.
+    pub(super) fn to_recipients(&self, kind: Kind) -> Vec<Delivery> {
+        let all = self.transfer.recipients.iter();
+        let reached = all.filter(|recipient| !recipient.mail.ends_with(NOWHERE));
+        reached.map(|to| self.mail(&to.mail, kind)).collect()
     }
-}
 
-fn invite(world: &mut World, position: usize, at: Timestamp) {
-    let mut failed = Vec::new();
-    let Some(transfer) = world.transfers.get(position) else {
-        return;
-    };
-    for (n, recipient) in transfer.recipients.iter().enumerate() {
-        if recipient.mail.ends_with(NOWHERE) {
-            failed.push(n);
-            continue;
+    fn mail(&self, to: &str, kind: Kind) -> Delivery {
+        Delivery::Mail {
+            to: to.to_owned(),
+            kind,
+            text: base(self.transfer),
         }
-        let mut mail = base(transfer);
-        mail.insert("transferId".to_owned(), json!(recipient.id));
-        let url = download_url(&world.base_url, &transfer.letter, recipient);
-        mail.insert("downloadUrl".to_owned(), json!(url));
-        let kind = Kind::RecipientNotification;
-        world.mailboxes.send(&recipient.mail, kind, at, mail);
     }
-    for n in failed {
-        drop(world.happen(position, &Happening::RecipientNotificationFailed(n), at));
-    }
-}
 
-fn sum_up(world: &mut World, position: usize, at: Timestamp) {
-    let transfer = world.transfers.get(position);
-    let sender = transfer.and_then(|transfer| world.senders.get(transfer.sender));
-    if sender.is_some_and(|to| to.ends_with(NOWHERE)) {
-        drop(world.happen(position, &Happening::SenderNotificationFailed, at));
+    fn invitations(&self) -> impl Iterator<Item = Delivery> {
+        let recipients = self.transfer.recipients.iter().enumerate();
+        recipients.map(|(n, recipient)| {
+            if recipient.mail.ends_with(NOWHERE) {
+                return Delivery::Failure(Happening::RecipientNotificationFailed(n));
+            }
+            let url = download_url(self.base_url, &self.transfer.letter, recipient);
+            let mut text = base(self.transfer);
+            text.insert("transferId".to_owned(), json!(recipient.id));
+            text.insert("downloadUrl".to_owned(), json!(url));
+            Delivery::Mail {
+                to: recipient.mail.clone(),
+                kind: Kind::RecipientNotification,
+                text,
+            }
+        })
     }
-    to_sender(world, position, Kind::UploadSummary, at);
+
+    fn summary(&self) -> Vec<Delivery> {
+        if self.sender.ends_with(NOWHERE) {
+            return vec![Delivery::Failure(Happening::SenderNotificationFailed)];
+        }
+        self.to_sender(Kind::UploadSummary)
+    }
 }
 
 /// Where a person fetches the files, with the password only where none is

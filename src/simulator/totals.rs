@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::transfer::{Happening, SimTransfer, Stage, Way};
+use super::letter::Way;
+use super::transfer::{Happening, SimTransfer, Stage};
 
 /// How often each thing has happened.
 #[derive(Debug, Clone, Default, Serialize)]

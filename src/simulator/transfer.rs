@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::letter::{Letter, SimFile, SimRecipient};
+use super::letter::{Letter, SimFile, SimRecipient, Way};
 
 /// Without a schedule the cleanup task runs this long after an expiration.
 const CLEANUP_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -111,36 +111,6 @@ impl Stage {
                 | Self::DeletedByAdmin
                 | Self::DeletedBySecurity
         )
-    }
-}
-
-/// How a file was retrieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    Downloaded,
-    Viewed,
-    /// A word that no client knows.
-    Printed,
-}
-
-impl Way {
-    pub(super) const ALL: [Self; 3] = [Self::Downloaded, Self::Viewed, Self::Printed];
-
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Downloaded => "DOWNLOADED",
-            Self::Viewed => "VIEWED",
-            Self::Printed => "PRINTED",
-        }
-    }
-
-    /// What a client should call it.
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Downloaded => "downloaded",
-            Self::Viewed => "viewed",
-            Self::Printed => "other",
-        }
     }
 }
 

@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{
-    transfer::{SimTransfer, Way},
-    world::World,
-};
+use super::{letter::Way, transfer::SimTransfer, world::World};
 
 /// The whole truth, of each sender and each transfer.
 pub(super) fn of_world(world: &World) -> Value {

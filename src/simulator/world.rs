@@ -17,11 +17,11 @@ use super::{
     fault::Faults,
     guard::Guard,
     index::Index,
-    letter::{Content, Kind, Letter, Security, SimFile, SimRecipient},
+    letter::{Content, Kind, Letter, Security, SimFile},
     mailbox::Mailboxes,
     names,
     policy::Policy,
-    post,
+    post::{Delivery, Post},
     quirk::{Quirk, Quirks},
     session::Sessions,
     time::Time,
@@ -199,7 +199,7 @@ impl World {
         let files = plan.files.into_iter().map(|given| file(given, rng));
         let files = files.collect();
         let recipients = plan.recipients.into_iter().zip(KINDS.into_iter().cycle());
-        let recipients = recipients.map(|(mail, kind)| new_recipient(kind, mail, rng));
+        let recipients = recipients.map(|(mail, kind)| names::newcomer(kind, mail, rng));
         let transfer = SimTransfer {
             files,
             recipients: recipients.collect(),
@@ -256,8 +256,29 @@ impl World {
         for totals in own.into_iter().chain([&mut self.grand_totals]) {
             totals.count(happening, transfer);
         }
-        post::tell(self, position, happening, at);
+        let deliveries = self.post(position).map(|post| post.after(happening));
+        self.deliver(position, deliveries.unwrap_or_default(), at);
         Ok(())
+    }
+
+    /// The post of the transfer at `position`.
+    pub(super) fn post(&self, position: usize) -> Option<Post<'_>> {
+        let transfer = self.transfers.get(position)?;
+        Some(Post {
+            transfer,
+            sender: self.senders.get(transfer.sender)?,
+            base_url: &self.base_url,
+        })
+    }
+
+    /// Lets the post do its work.
+    pub(super) fn deliver(&mut self, position: usize, deliveries: Vec<Delivery>, at: Timestamp) {
+        for delivery in deliveries {
+            match delivery {
+                Delivery::Mail { to, kind, text } => self.mailboxes.send(&to, kind, at, text),
+                Delivery::Failure(happening) => drop(self.happen(position, &happening, at)),
+            }
+        }
     }
 
     /// Lets the administrator permit other things, and tidy up at other times.
@@ -296,17 +317,5 @@ impl World {
                 Outcome::Active
             },
         }
-    }
-}
-
-/// A recipient who has not fetched anything yet.
-pub(super) fn new_recipient(kind: Kind, mail: String, rng: &mut StdRng) -> SimRecipient {
-    SimRecipient {
-        id: names::alphanumeric(10, rng),
-        kind,
-        mail,
-        password: names::alphanumeric(12, rng),
-        notification_failed: false,
-        retrievals: Vec::new(),
     }
 }

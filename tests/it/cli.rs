@@ -316,9 +316,7 @@ async fn a_second_signal_aborts() {
 async fn a_signal_that_comes_twice_at_once_stops_as_one_does() {
     let (mut process, _peer) = busy(2000).await;
     let both = format!("kill -s TERM {0}; kill -s INT {0}", process.id());
-    let sent = std::process::Command::new("sh")
-        .args(["-c", &both])
-        .status();
+    let sent = Command::new("sh").args(["-c", &both]).status();
     assert!(sent.unwrap().success());
     assert_eq!(
         process.exit().await.code(),
@@ -369,7 +367,7 @@ async fn a_standard_error_that_nobody_reads_is_no_failure() {
         "{} demo --web.listen-address 127.0.0.1:0 2>/dev/full",
         env!("CARGO_BIN_EXE_cryptshare-exporter")
     );
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", &format!("exec {script}")]);
     let mut process = Process::spawn(command);
     let page = process.line("the invitation", |line| {

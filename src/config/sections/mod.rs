@@ -5,6 +5,7 @@
 mod metrics;
 mod secret;
 mod server;
+mod transfer;
 mod watch;
 mod way;
 

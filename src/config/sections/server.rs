@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
-use super::{Surroundings, Table, options, secret, watch, way};
+use super::{Surroundings, Table, options, secret, transfer, watch, way};
 use crate::{
     config::{
         NamedTransfer, Sender, SenderOptions, Server,
@@ -138,7 +138,7 @@ fn senders(
     let problems = table.problems.clone();
     let mut ids = HashSet::new();
     for transfer in table.tables("transfer") {
-        let Some((place, (_, address), named)) = transfer_entry(transfer, around) else {
+        let Some((place, (_, address), named)) = transfer::entry(transfer, around) else {
             continue;
         };
         if !ids.insert(named.tracking_id.clone()) {
@@ -201,34 +201,6 @@ fn check_labels(senders: &[Read], problems: &Problems) {
             problems.add(place.problem(wrong, "give it another name"));
         }
     }
-}
-
-/// One transfer that is named: where its id stands, the address of its sender
-/// and where that stands, and itself.
-pub(super) fn transfer_entry(
-    mut table: Table<'_>,
-    around: &Surroundings,
-) -> Option<(Place, (Place, String), NamedTransfer)> {
-    let sender = table.parsed("sender", values::address);
-    let tracking_id = table.parsed("tracking_id", values::tracking_id);
-    for key in ["sender", "tracking_id"] {
-        if !table.is_told(key) {
-            table.wrong(format!("there is no {key}"), format!("add {key} = \"…\""));
-        }
-    }
-    let name = table.parsed("name", values::label).map(|(_, name)| name);
-    table.finish();
-    let (place, tracking_id) = tracking_id?;
-    if !tracking_id.is_familiar() {
-        let wrong = "does not look like the ids that known servers hand out";
-        around.warn(&place, wrong, "check it if the transfer is not found");
-    }
-    let sender = sender?;
-    let named = NamedTransfer {
-        tracking_id,
-        name: name.unwrap_or_default(),
-    };
-    Some((place, sender, named))
 }
 
 /// Files the transfer under the sender of `address`, which is added without

@@ -11,7 +11,7 @@ use std::{collections::HashSet, path::Path};
 
 use glob::Pattern;
 
-use super::{Surroundings, Table, root, server::transfer_entry};
+use super::{Surroundings, Table, root, transfer};
 use crate::{
     config::{NamedTransfer, Server, document::Problems, problem::Problem, values::Wrong},
     model::{SenderId, TrackingId},
@@ -81,7 +81,7 @@ fn entry(
     ids: &mut HashSet<TrackingId>,
 ) -> Option<(SenderId, NamedTransfer)> {
     let problems = table.problems.clone();
-    let (place, (sender_place, address), named) = transfer_entry(table, around)?;
+    let (place, (sender_place, address), named) = transfer::entry(table, around)?;
     let sender = SenderId::new(&server.name, &address);
     if !server.senders.iter().any(|known| known.id == sender) {
         let wrong = format!("the server \"{}\" has no such sender", server.name);

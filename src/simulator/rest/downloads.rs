@@ -21,10 +21,10 @@ use crate::simulator::{
     archive::{self, Entry, Head},
     asked::Asked,
     guard::Verdict,
-    letter::{Content, PasswordMode, Security, SimFile},
+    letter::{Content, PasswordMode, Security, SimFile, Way},
     reply::Reply,
     scan,
-    transfer::{Happening, SimTransfer, Stage, Way},
+    transfer::{Happening, SimTransfer, Stage},
     world::World,
 };
 

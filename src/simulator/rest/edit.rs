@@ -16,7 +16,7 @@ use crate::simulator::{
     asked::{Asked, Object},
     letter::{Letter, PasswordMode, Switch},
     mailbox::Kind,
-    names, post,
+    names,
     quirk::Quirk,
     reply::Reply,
     scan,
@@ -246,12 +246,16 @@ pub(super) fn revoke(
     if let Some(transfer) = world.transfers.get_mut(position) {
         transfer.letter.revocation = options.message;
     }
-    if options.notify_sender != Some(false) {
-        post::to_sender(world, position, Kind::Revocation, now);
+    let mut mails = Vec::new();
+    if let Some(post) = world.post(position) {
+        if options.notify_sender != Some(false) {
+            mails.extend(post.to_sender(Kind::Revocation));
+        }
+        if options.notify_recipients != Some(false) {
+            mails.extend(post.to_recipients(Kind::Revocation));
+        }
     }
-    if options.notify_recipients != Some(false) {
-        post::to_recipients(world, position, Kind::Revocation, now);
-    }
+    world.deliver(position, mails, now);
     let is_204 = world.shows(Quirk::RevokeIs204);
     Ok(Reply::empty(if is_204 { 204 } else { 200 }))
 }

@@ -24,7 +24,8 @@ use crate::simulator::{
     letter::{Content, Kind, SimFile},
     quirk::Quirk,
     reply::Reply,
-    session::{self, Opening, Session},
+    sending::{self, Opening},
+    session::Session,
     world::World,
 };
 
@@ -165,7 +166,7 @@ fn create(world: &mut World, asked: &Asked, caller: &Caller) -> Result<Reply, Re
         recipients,
         language: asked.language(),
     };
-    let id = session::open(world, opening);
+    let id = sending::open(world, opening);
     let place = format!("/api/users/{}/transfer-sessions/{id}", caller.address);
     Ok(created(world, asked, &place))
 }
@@ -197,7 +198,7 @@ fn add(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Result<Re
     let size = file.size.ok_or(MISSING_PARAMETER)?;
     let size = bytes(&size).ok_or(WRONG_VALUE)?;
     let checksum = file.checksum.filter(|checksum| !checksum.is_empty());
-    let new = session::new_file(world, name, size, checksum);
+    let new = sending::new_file(world, name, size, checksum);
     let session = of(world, asked, caller, id)?;
     let is_taken = session
         .transfer
@@ -261,7 +262,7 @@ fn finalize(world: &mut World, asked: &Asked, caller: &Caller, id: &str) -> Resu
         return Err(AGAINST_RULES);
     }
     let session = world.sessions.take(id).ok_or(NO_ENTITY)?;
-    session::finalize(world, session);
+    sending::finalize(world, session);
     let place = format!("/api/users/{}/transfers/{id}", caller.address);
     Ok(created(world, asked, &place))
 }
