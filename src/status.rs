@@ -41,8 +41,11 @@ pub struct SenderStatus {
     pub verified_until: Option<Timestamp>,
     /// What a human has to do, if something.
     pub remedy: Option<String>,
-    /// The last good poll is too old for its numbers to be shown.
+    /// The last good poll is too old for its numbers to be shown, or there was
+    /// none.
     pub is_stale: bool,
+    /// There was a good poll.
+    pub has_numbers: bool,
     /// Label `state` and the number of transfers in it.
     pub states: Vec<(&'static str, u64)>,
 }

@@ -164,6 +164,25 @@ pub fn rehearse(config: &Config) -> anyhow::Result<()> {
     maker.clients(config, &Clients::new()).map(drop)
 }
 
+/// What is odd about the state directory, as far as that can be seen without a
+/// change: whoever checks a configuration need not be who runs by it.
+///
+/// # Errors
+/// If there is something else in its place.
+pub fn look_at_state(config: &Config) -> anyhow::Result<Option<String>> {
+    let Some(directory) = &config.state_directory else {
+        return Ok(None);
+    };
+    let name = directory.display();
+    match directory.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(None),
+        Ok(_) => anyhow::bail!("state.directory: {name} is not a directory; name one"),
+        Err(error) => Ok(Some(format!(
+            "state.directory: {name} cannot be looked at ({error}); the start makes it, where it may"
+        ))),
+    }
+}
+
 /// What the web configuration says in short, and what is odd about it.
 ///
 /// # Errors

@@ -45,6 +45,7 @@ fn sender(
         remedy: round.and_then(|round| remedy(&round, now)),
         states: states.collect(),
         is_stale: metrics::is_stale(book, view, settings, now),
+        has_numbers: book.presence.is_some_and(|p| p.good_at.is_some()),
     }
 }
 

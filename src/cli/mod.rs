@@ -204,6 +204,14 @@ fn check_main(file: &Path) -> Option<String> {
         app::complain(&format!("{}: {error:#}", file.display()));
         return None;
     }
+    match app::look_at_state(&config) {
+        Ok(None) => {}
+        Ok(Some(odd)) => app::complain(&format!("{}: {odd} (warning)", file.display())),
+        Err(error) => {
+            app::complain(&format!("{}: {error:#}", file.display()));
+            return None;
+        }
+    }
     let senders = config.servers.iter().flat_map(|server| &server.senders);
     let transfers: usize = senders.clone().map(|sender| sender.transfers.len()).sum();
     Some(format!(

@@ -46,6 +46,32 @@ fn a_good_configuration_is_counted_and_a_bad_one_told_in_full() {
     );
 }
 
+#[test]
+fn a_state_directory_is_looked_at_and_not_touched() {
+    let directory = TempDir::new().unwrap();
+    let state = directory.path().join("state");
+    let text = format!(
+        "[state]\ndirectory = \"{}\"\n[[server]]\nname = \"a\"\n\
+         url = \"https://cs.example.com\"\nclient_id = \"{}\"\n\
+         [[server.sender]]\nemail = \"a@example.com\"\n",
+        state.display(),
+        "x".repeat(50)
+    );
+    let file = write(directory.path(), "good.toml", &text);
+    let check = || run(&["--config.check", "--config.file", file.to_str().unwrap()]);
+    let (code, _, told) = check();
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("cannot be looked at") && told.contains("(warning)"));
+    assert!(!state.exists());
+    fs::create_dir(&state).unwrap();
+    assert_eq!((check().0, check().2), (0, String::new()));
+    fs::remove_dir(&state).unwrap();
+    fs::write(&state, "").unwrap();
+    let (code, _, told) = check();
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("is not a directory; name one"), "{told}");
+}
+
 /// What nobody can read was not told.
 #[test]
 fn an_output_that_takes_nothing_is_a_failure() {

@@ -146,6 +146,7 @@ impl WebConfig {
 
 fn read(mut root: yaml::Mapping, reader: &mut Reader) -> WebConfig {
     let tls = root.mapping("tls_server_config");
+    let is_open = tls.is_none();
     let http = root.mapping("http_server_config").map(limits::http);
     let (http2, headers) = http.unwrap_or_else(|| (true, Vec::new()));
     let users = root.mapping("basic_auth_users").map(limits::users);
@@ -158,7 +159,7 @@ fn read(mut root: yaml::Mapping, reader: &mut Reader) -> WebConfig {
         rate,
         ..WebConfig::default()
     };
-    if config.tls.is_none() && !config.users.is_empty() {
+    if is_open && !config.users.is_empty() {
         let wrong = "passwords cross the network in the clear";
         let file = Place {
             line: 1,

@@ -54,7 +54,12 @@ fn write_sender(html: &mut String, sender: &SenderStatus, status: &Status) -> fm
     match (sender.is_stale, sender.last_poll) {
         (false, _) => write_transfers(html, &sender.states)?,
         (true, Some(_)) => {
-            html.write_str("<span class=\"dim\">the last numbers are too old</span>")?;
+            let why = if sender.has_numbers {
+                "the last numbers are too old"
+            } else {
+                "no numbers yet"
+            };
+            write!(html, "<span class=\"dim\">{why}</span>")?;
         }
         (true, None) => {}
     }

@@ -24,6 +24,7 @@ fn sender() -> SenderStatus {
         verified_until: Some(at("2026-04-08T09:00:00Z")),
         remedy: None,
         is_stale: false,
+        has_numbers: true,
         states: vec![("active", 3), ("failed", 0), ("deleted_by_admin", 1)],
     }
 }
@@ -146,6 +147,13 @@ fn numbers_that_are_too_old_are_not_shown() {
     assert!(html.contains("too old"));
     assert!(html.contains(" 0 transfers"));
     assert!(!html.contains("<b>3</b>"), "{html}");
+    let never = SenderStatus {
+        is_stale: true,
+        has_numbers: false,
+        ..sender()
+    };
+    let html = self::html(vec![never]);
+    assert!(html.contains("no numbers yet") && !html.contains("too old"));
 }
 
 #[test]
