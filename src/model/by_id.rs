@@ -5,7 +5,11 @@
 //!
 //! **Invariants.** Sorted by id, each id once. What a whole answer adds is
 //! sorted in once, so that no answer costs more than its length in all but a
-//! logarithm.
+//! logarithm. Never more than [`MOST`] ids.
+
+/// So many recipients, or files, of one transfer are remembered: far beyond any
+/// that people send, and a bound where a server tells of others at each read.
+pub const MOST: usize = 10_000;
 
 /// A value for each id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +44,7 @@ impl<T> ById<T> {
 
 impl<T: Default> ById<T> {
     /// Folds each reading into the value of its id, which begins as the
-    /// default.
+    /// default. Ids beyond [`MOST`] are left out.
     pub fn fold<'a, R: 'a>(
         &mut self,
         readings: impl Iterator<Item = &'a R> + Clone,
@@ -56,9 +60,10 @@ impl<T: Default> ById<T> {
         }
     }
 
-    /// Lets every id have a value.
+    /// Lets every id have a value for which there is room.
     fn admit<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
-        let unknown = ids.filter(|id| self.place(id).is_none());
+        let room = MOST.saturating_sub(self.count());
+        let unknown = ids.filter(|id| self.place(id).is_none()).take(room);
         let unknown: Vec<_> = unknown.map(|id| (id.into(), T::default())).collect();
         if !unknown.is_empty() {
             let known = std::mem::take(&mut self.0);
@@ -99,6 +104,19 @@ mod tests {
             (sums.get("b"), sums.get("d"), sums.count()),
             (Some(&1), None, 3)
         );
+    }
+
+    #[test]
+    fn a_server_that_always_tells_of_others_fills_no_memory() {
+        let mut sums = ById::<usize>::default();
+        for round in 0..30 {
+            let readings: Vec<_> = (0..1_000).map(|n| format!("{round}-{n}")).collect();
+            sums.fold(readings.iter(), |id| id, |sum, _| *sum += 1);
+        }
+        assert_eq!(sums.count(), MOST);
+        let again = ["0-7".to_owned(), "29-7".to_owned()];
+        sums.fold(again.iter(), |id| id, |sum, _| *sum += 1);
+        assert_eq!((sums.get("0-7"), sums.get("29-7")), (Some(&2), None));
     }
 
     #[test]

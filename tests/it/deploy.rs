@@ -56,6 +56,31 @@ fn analyze(directory: &TempDir, arguments: &[&str]) -> (bool, String, String) {
 }
 
 #[test]
+fn every_place_that_tells_the_version_tells_the_same() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, told) in [
+        ("CHANGELOG.md", format!("\n## [{version}] - 20")),
+        ("deploy/debian/changelog", format!("({version}-1)")),
+        (
+            "deploy/container/Containerfile",
+            format!("\nARG VERSION={version}\n"),
+        ),
+        (
+            "deploy/container/Containerfile",
+            format!("cryptshare-exporter:{version} "),
+        ),
+        (
+            "deploy/helm/cryptshare-exporter/Chart.yaml",
+            format!("\nversion: {version}\nappVersion: {version}\n"),
+        ),
+        ("docs/deploy.md", format!("cryptshare-exporter:{version} ")),
+    ] {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains(&told), "{file} does not tell {told:?}");
+    }
+}
+
+#[test]
 fn systemd_has_nothing_to_say_about_the_units() {
     let directory = installed();
     for name in [SERVICE, SOCKET] {

@@ -79,7 +79,13 @@ const CONFIG: &str = "etc/cryptshare-exporter/config.toml";
 const STATE: &str = "var/lib/cryptshare-exporter";
 const CLIENT_ID: &str = "etc/cryptshare-exporter/client-id";
 const START: &str = "cryptshare-exporter --config.file /etc/cryptshare-exporter/config.toml";
-const FOLDERS: [&str; 4] = ["etc/systemd/system", "usr/local/bin", "usr/bin", "var/lib"];
+const FOLDERS: [&str; 5] = [
+    "etc/systemd/system",
+    "etc/grafana",
+    "usr/local/bin",
+    "usr/bin",
+    "var/lib",
+];
 
 impl Machine {
     /// An administrator's server and what somebody has unpacked.
@@ -213,12 +219,14 @@ impl Machine {
         let root = self.root.path().display();
         let build = Path::new(BINARY).parent().unwrap().display();
         let exporter = format!("127.0.0.1:{}", self.ports.0);
+        let repository = std::env::current_dir().unwrap();
         let mut text = text.to_owned();
         for path in ["/etc/", "/var/lib/", "/var/spool/", "/usr/local/bin/"] {
             text = text.replace(path, &format!("{root}{path}"));
         }
         for (told, is) in [
             (" /usr/bin/", format!(" {root}/usr/bin/")),
+            (" deploy/", format!(" {}/deploy/", repository.display())),
             ("target/dist/", format!("{build}/")),
             ("cargo run --release --", "cryptshare-exporter".to_owned()),
             ("localhost:10062", exporter.clone()),
