@@ -182,7 +182,10 @@ pub(super) fn client_id(text: &str) -> Result<(), Wrong> {
         return Err((wrong, "save it as UTF-8 without one".to_owned()));
     }
     if text.contains('\n') {
-        let wrong = format!("has {} lines", text.lines().count());
+        let wrong = match text.lines().count() {
+            1 => "ends with a line break".to_owned(),
+            lines => format!("has {lines} lines"),
+        };
         let remedy = "leave the client id as the only one";
         return Err((wrong, remedy.to_owned()));
     }

@@ -112,7 +112,10 @@ pub enum BuildError {
     #[error("failed to use the proxy of proxy_url")]
     Proxy,
     /// The HTTP client could not be set up.
-    #[error("failed to set up the HTTP client")]
+    #[error(
+        "failed to set up the HTTP client; if the system has no authorities, install \
+         ca-certificates, or name one by ca_file"
+    )]
     Client(#[source] reqwest::Error),
 }
 

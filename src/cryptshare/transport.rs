@@ -234,7 +234,28 @@ fn joined(begin: Bytes, rest: Bytes) -> Bytes {
     all.freeze()
 }
 
+/// Whom the server is believed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Roots {
+    /// The authorities of the system, and those of `ca_file`.
+    System,
+    /// Those of `ca_file` alone.
+    Own,
+}
+
 fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
+    let built = build(settings, Roots::System);
+    let needs_system = settings.url.scheme() == "https" && settings.way.ca_pem.is_none();
+    match built {
+        // The system may have none, and nobody asks for them.
+        Err(BuildError::Client(_) | BuildError::Identity(_)) if !needs_system => {
+            build(settings, Roots::Own)
+        }
+        built => built,
+    }
+}
+
+fn build(settings: &Settings, roots: Roots) -> Result<reqwest::Client, BuildError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("cryptshare-exporter/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(settings.connect_timeout)
@@ -245,20 +266,21 @@ fn http_client(settings: &Settings) -> Result<reqwest::Client, BuildError> {
         .referer(false)
         // A request that is sent again takes another permit, so it is ours to send.
         .retry(reqwest::retry::never());
-    if let Some(pem) = &settings.way.ca_pem {
-        let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError::Ca)?;
-        builder = builder.tls_certs_merge(roots);
-    }
+    let own = settings.way.ca_pem.as_deref();
+    let own = own.map_or(Ok(Vec::new()), reqwest::Certificate::from_pem_bundle);
+    let own = own.map_err(BuildError::Ca)?;
+    builder = match roots {
+        Roots::System => builder.tls_certs_merge(own),
+        Roots::Own => builder.tls_certs_only(own),
+    };
     builder = through(builder, &settings.way.proxy)?;
     let Some(pem) = &settings.way.identity_pem else {
         return builder.build().map_err(BuildError::Client);
     };
     let identity = reqwest::Identity::from_pem(pem.expose_secret().as_bytes());
     let identity = identity.map_err(BuildError::Identity)?;
-    builder
-        .identity(identity)
-        .build()
-        .map_err(BuildError::Identity)
+    let builder = builder.identity(identity);
+    builder.build().map_err(BuildError::Identity)
 }
 
 /// The way through the proxy. The library would follow the environment unless

@@ -99,12 +99,14 @@ fn is_test(file: &Path) -> bool {
         .any(|name| name == "tests" || name == "tests.rs")
 }
 
-/// The parts that a file names after `crate::`, its tests left out.
-fn imports(text: &str) -> BTreeSet<String> {
+/// What a file names after `root`, its tests and comments left out.
+fn imports(text: &str, root: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]").next().unwrap();
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    let code: String = code.split_inclusive('\n').filter(is_code).collect();
     let mut names = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+    for (at, _) in code.match_indices(root) {
+        let rest = &code[at + root.len()..];
         match rest.strip_prefix('{') {
             Some(group) => names.extend(heads(group)),
             None => names.extend([word(rest)]),
@@ -148,7 +150,7 @@ fn the_arrows_are_those_of_the_table() {
         }
         let allowed = table.get(part.as_str());
         let allowed = allowed.unwrap_or_else(|| panic!("{part} is not in the table"));
-        for import in imports(&fs::read_to_string(&file).unwrap()) {
+        for import in imports(&fs::read_to_string(&file).unwrap(), "crate::") {
             let is_own = import == part;
             assert!(
                 is_own || allowed.contains(&import.as_str()),
@@ -214,19 +216,38 @@ fn architecture_md_has_every_part_and_its_arrows() {
     assert_eq!(told, held.collect());
 }
 
+/// Takes away whoever imports nothing that is left, until nobody is.
+fn has_no_circle(mut left: BTreeMap<String, BTreeSet<String>>) {
+    while !left.is_empty() {
+        let names: BTreeSet<_> = left.keys().cloned().collect();
+        left.retain(|name, imports| imports.iter().any(|one| one != name && names.contains(one)));
+        assert!(left.len() < names.len(), "a circle among {names:?}");
+    }
+}
+
 #[test]
 fn the_arrows_run_in_no_circle() {
-    let mut left: BTreeMap<_, _> = ARROWS.iter().copied().collect();
-    while !left.is_empty() {
-        let is_done = |imports: &[&str]| !imports.iter().any(|part| left.contains_key(part));
-        let done: Vec<_> = left
-            .iter()
-            .filter(|(_, imports)| is_done(imports))
-            .map(|(part, _)| *part)
-            .collect();
-        assert!(!done.is_empty(), "a circle among {:?}", left.keys());
-        left.retain(|part, _| !done.contains(part));
+    let own = |imports: &[&str]| imports.iter().map(|&part| part.to_owned()).collect();
+    let arrows = ARROWS
+        .iter()
+        .map(|(part, to)| ((*part).to_owned(), own(to)));
+    has_no_circle(arrows.collect());
+}
+
+/// What is common to the files of a folder stands in its `mod.rs`; beside that
+/// none uses another that uses it.
+#[test]
+fn no_two_files_of_a_folder_use_each_other() {
+    let mut folders: BTreeMap<PathBuf, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    let is_room = |file: &PathBuf| !is_test(file) && !file.ends_with("mod.rs");
+    for file in sources().into_iter().filter(is_room) {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let uses = imports(&fs::read_to_string(&file).unwrap(), "super::");
+        let folder = file.parent().unwrap().to_owned();
+        folders.entry(folder).or_default().insert(name, uses);
     }
+    assert!(folders.len() > 20);
+    folders.into_values().for_each(has_no_circle);
 }
 
 #[test]

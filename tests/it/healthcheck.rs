@@ -54,7 +54,10 @@ async fn a_password_is_not_needed_and_the_certificate_is_judged() {
     let url = exporter.url.replace("http:", "https:");
     let (code, _, error) = check(&[&url]);
     assert_eq!(code, 1);
-    assert!(error.contains("certificate"), "{error}");
+    assert!(
+        error.contains("certificate") && error.contains("--insecure"),
+        "{error}"
+    );
     assert_eq!(check(&["--insecure", &url]).0, 0);
 }
 

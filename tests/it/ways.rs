@@ -1,10 +1,12 @@
 //! Every way to a server: certificates on both sides, proxies, a prefix, IPv6.
 
+use std::process::Command;
+
 use tempfile::TempDir;
 
 use crate::{
     front::{Authority, Front},
-    rig::{Exporter, Server, config, eventually, run, write},
+    rig::{BINARY, Exporter, Server, config, eventually, run, write},
 };
 
 /// A simulator and a directory for certificates.
@@ -59,6 +61,38 @@ async fn a_server_is_believed_by_the_authority_of_ca_file_alone() {
     fails(&exporter, "tls").await;
     let exporter = Exporter::start(&at(&url, &server, ""), &[]).await;
     fails(&exporter, "tls").await;
+}
+
+/// A machine without `ca-certificates`.
+#[tokio::test]
+async fn authorities_of_the_system_are_needed_only_where_nobody_else_is_named() {
+    let (server, directory) = world().await;
+    let authority = Authority::new();
+    let tls = Some(authority.tls("127.0.0.1", None));
+    let front = Front::serve("127.0.0.1:0", &server, "", tls).await;
+    let url = format!("https://{}", front.address);
+    let none = directory.path().join("none");
+    let none = none.to_str().unwrap();
+    let nothing = [("SSL_CERT_FILE", none), ("SSL_CERT_DIR", none)];
+    let named = at(
+        &url,
+        &server,
+        &file(&directory, "ca_file", &authority.pem()),
+    );
+    for text in [&config(&server, ""), &named] {
+        let exporter = Exporter::with_environment(&nothing, text).await;
+        exporter.is("cryptshare_up", &[], 1.0).await;
+    }
+    let unnamed = write(directory.path(), "unnamed.toml", &at(&url, &server, ""));
+    let check = Command::new(BINARY)
+        .args(["--config.check", "--config.file"])
+        .arg(unnamed)
+        .envs(nothing)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(check.stderr).unwrap();
+    assert_eq!(check.status.code(), Some(3), "{told}");
+    assert!(told.contains("install ca-certificates"), "{told}");
 }
 
 #[tokio::test]

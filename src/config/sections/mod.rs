@@ -47,7 +47,14 @@ impl Surroundings {
     /// Reads the file that a key names; otherwise what could not be read, and
     /// why not.
     fn read(&self, name: &str) -> Result<Content, (String, String)> {
+        if name.is_empty() {
+            return Err(("\"\"".to_owned(), "it names no file".to_owned()));
+        }
         let credential = name.strip_prefix("${CREDENTIALS_DIRECTORY}/");
+        if credential.is_none() && name.contains("${") {
+            let why = format!("of variables only ${{{CREDENTIALS_DIRECTORY}}}/ is replaced");
+            return Err((name.to_owned(), why));
+        }
         let path = match (credential, &self.credentials) {
             (None, _) => self.directory.join(name),
             (Some(credential), Some(directory)) => directory.join(credential),
